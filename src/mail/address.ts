@@ -1,0 +1,77 @@
+import { domainToASCII } from 'node:url';
+
+/** A mailbox address taken apart; `domain` is in lower-case A-label form, `local` as it was written. */
+export type AddressParts = { readonly local: string; readonly domain: string };
+
+/** Domain in the one form we store, compare and relay: lower case, A-labels. Empty when it is no domain at all. */
+export function normalizeDomain(domain: string): string {
+  return domainToASCII(domain.trim().replace(/\.$/, '')).toLowerCase();
+}
+
+/**
+ * Takes `local@domain` apart at the last `@`.
+ * @returns undefined when there is no local part, no domain, or a control character in either
+ */
+export function parseAddress(text: string): AddressParts | undefined {
+  const at = text.lastIndexOf('@');
+  if (at < 1 || hasControl(text)) return undefined;
+  const domain = normalizeDomain(text.slice(at + 1));
+  return domain === '' ? undefined : { local: text.slice(0, at), domain };
+}
+
+/** The address with its domain normalised and the local part untouched; the text itself when it is no address. */
+export function canonicalAddress(text: string): string {
+  const parts = parseAddress(text);
+  return parts === undefined ? text : `${parts.local}@${parts.domain}`;
+}
+
+/**
+ * The form two addresses are compared in: all lower case. RFC 5321 §2.4 leaves the local part's case to its host;
+ * no calendar server we know keeps two users apart by it.
+ */
+export function addressKey(text: string): string {
+  return canonicalAddress(text).toLowerCase();
+}
+
+export function sameAddress(a: string, b: string): boolean {
+  return addressKey(a) === addressKey(b);
+}
+
+export function domainOf(address: string): string {
+  return parseAddress(address)?.domain ?? '';
+}
+
+/** `bob+work@x` → `{base: 'bob@x', detail: 'work'}` (RFC 5233); undefined when there is no sub-address. */
+export function splitSubAddress(address: string, separators: string): { base: string; detail: string } | undefined {
+  const parts = parseAddress(address);
+  if (parts === undefined) return undefined;
+  const at = [...parts.local].findIndex((char, index) => index > 0 && separators.includes(char));
+  if (at < 1) return undefined;
+  return { base: `${parts.local.slice(0, at)}@${parts.domain}`, detail: parts.local.slice(at + 1) };
+}
+
+/** The mailbox behind a calendar address (`mailto:` URI, RFC 6047 §2.1), percent-decoded; undefined for any other URI. */
+export function mailboxOf(calendarAddress: string): string | undefined {
+  const match = /^mailto:([^?]+)/i.exec(calendarAddress.trim());
+  if (match?.[1] === undefined) return undefined;
+  let text = match[1];
+  try {
+    text = decodeURIComponent(text);
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error; // a bare % is common in practice: take it as it stands
+  }
+  return parseAddress(text) === undefined ? undefined : canonicalAddress(text);
+}
+
+/** `mailto:` URI of a mailbox (RFC 6068), escaping what a header list or a URI would misread. */
+export function calendarAddress(mailbox: string): string {
+  return `mailto:${mailbox.replace(/[%,;?#"<>\s\\]/g, (char) => encodeURIComponent(char))}`;
+}
+
+function hasControl(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code === 0x7f) return true;
+  }
+  return false;
+}

@@ -1,0 +1,208 @@
+import type { Readable } from 'node:stream';
+import type { Decision } from '../mail/disposition.ts';
+import type { Client, Envelope } from '../mail/envelope.ts';
+import type { Outcome } from '../mail/outcome.ts';
+
+export const MODES = ['filter', 'final', 'copy'] as const;
+export type Mode = (typeof MODES)[number];
+export const ORIGINS = ['outside', 'inside'] as const;
+export type Origin = (typeof ORIGINS)[number];
+
+/** A message as it was accepted; never changes. */
+export type Message = {
+  /** Queue id: letters and digits, unique, and ascending in order of acceptance. */
+  readonly id: string;
+  readonly receivedAt: number;
+  readonly listener: string;
+  readonly mode: Mode;
+  readonly origin: Origin;
+  readonly client: Client;
+  readonly envelope: Envelope;
+  /** Value of the Message-ID header field. */
+  readonly messageId?: string;
+  /** Octets of the stored body (header included, ours not). */
+  readonly size: number;
+  readonly eightBit: boolean;
+  /** Whether it held a calendar part; decides how long its record stays. */
+  readonly calendar: boolean;
+  /** Of the scheduling object, when there is one; for lists and logs. */
+  readonly uid?: string;
+  readonly method?: string;
+  /** When the object's last instance ends, ms since the epoch; no post is tried again after it. */
+  readonly endsAtMs?: number;
+  /** How many of our own Received lines it carried when it came. */
+  readonly passes: number;
+};
+
+/** A recipient has up to two deliveries with lives of their own (docs: design, "up to two deliveries"). */
+export type DeliveryKind = 'post' | 'mail';
+/** `queued` and `held` are open; all others are final. `skipped`: decided that there is nothing to deliver. */
+export const STATES = ['queued', 'held', 'delivered', 'failed', 'expired', 'skipped', 'deleted'] as const;
+export type DeliveryState = (typeof STATES)[number];
+export type Route = 'calendar' | 'next-hop' | 'smart-host';
+/** How a final failure was told to the sender: in the session, by a DSN, or not (null reverse-path, NOTIFY=NEVER, record only). */
+export type Told = 'reply' | 'dsn' | 'nobody';
+
+export type Delivery = {
+  readonly id: number;
+  readonly queueId: string;
+  /** Index into `envelope.recipients`. */
+  readonly position: number;
+  readonly kind: DeliveryKind;
+  readonly route: Route;
+  readonly state: DeliveryState;
+  /** Envelope address, for lists. */
+  readonly recipient: string;
+  /** Key of the calendar user (`addressKey` of the entry's primary address); undefined while the directory has not said. Posts only. */
+  readonly user?: string;
+  /** UID of the scheduling object. Posts only. */
+  readonly uid?: string;
+  readonly createdAt: number;
+  readonly dueAt: number;
+  /** Attempts that ended in an outcome. */
+  readonly attempts: number;
+  /** Attempts that the peer answered; goes into the iSchedule-Message-ID. */
+  readonly answers: number;
+  /** When it was held, while it is. */
+  readonly heldAt?: number;
+  /** Time spent held so far; does not count against the lifetime. */
+  readonly heldMs: number;
+  readonly outcome?: Outcome;
+  /** The latest decision, and those before it, oldest first, when a later attempt decided otherwise. Posts only. */
+  readonly decisions: readonly Decision[];
+  readonly told?: Told;
+};
+
+export type NewDelivery = {
+  readonly position: number;
+  readonly kind: DeliveryKind;
+  readonly route: Route;
+  readonly user?: string;
+  readonly uid?: string;
+  readonly dueAt: number;
+  /** Take the lease at once, unless an earlier post of the same key is open. */
+  readonly claim: boolean;
+};
+
+/**
+ * Where a body's bytes are: in the row up to 256 KiB, else in a file of the spool folder that was fsynced before.
+ * `none`: nothing will ever need it.
+ */
+export type StoredBody =
+  | { readonly kind: 'inline'; readonly bytes: Buffer }
+  | { readonly kind: 'spool'; readonly file: string }
+  | { readonly kind: 'none' };
+
+export type NewMessage = { readonly message: Message; readonly body: StoredBody; readonly deliveries: readonly NewDelivery[] };
+
+/** Highest (SEQUENCE, DTSTAMP) posted for one key, and its digest (design: Ordering and repeats). */
+export type LedgerRow = {
+  readonly user: string;
+  readonly uid: string;
+  readonly recurrenceId: string;
+  /** `addressKey` of the ORGANIZER, for REPLY, COUNTER and REFRESH of the ATTENDEE. */
+  readonly author: string;
+  /** `addressKey` of the ORGANIZER the object named, '' when none. */
+  readonly organizer: string;
+  readonly sequence: number;
+  readonly dtstamp: string;
+  readonly digest: string;
+  readonly usedAt: number;
+};
+
+/** What one attempt changes about one delivery; all of a `settle` call in one durable transaction. */
+export type Settlement = {
+  readonly id: number;
+  readonly state: DeliveryState;
+  /** When `queued` again. */
+  readonly dueAt?: number;
+  readonly outcome?: Outcome;
+  readonly decision?: Decision;
+  readonly user?: string;
+  readonly told?: Told;
+  /** Whether this counts as an attempt (a hold or a skip does not). */
+  readonly attempted: boolean;
+  /** Rows to raise; a row already there that is higher by (sequence, dtstamp) stays. */
+  readonly ledger?: readonly LedgerRow[];
+};
+
+/** A message with deliveries of it that this process holds the lease of. */
+export type Claim = { readonly message: Message; readonly deliveries: readonly Delivery[] };
+
+export type ListFilter = {
+  readonly states?: readonly DeliveryState[];
+  readonly recipient?: string;
+  readonly kind?: DeliveryKind;
+  readonly limit?: number;
+};
+
+/** What an operator can do to deliveries that no attempt holds at the moment. */
+export type OperatorAction = 'retry' | 'release' | 'delete' | 'fail';
+
+/**
+ * The queue. Every promise that resolves has been committed durably (fsync); concurrent calls share a commit.
+ * @throws StoreFullError when the disk is full; nothing of the call is then stored
+ */
+export type Store = {
+  /**
+   * Commits messages whole. An open post blocks every later post of another message with the same uid, unless both
+   * users are known and differ; a blocked one is not claimed.
+   * @returns the deliveries of each message with what was claimed, in order
+   */
+  accept(messages: readonly NewMessage[]): Promise<readonly { readonly deliveries: readonly Delivery[]; readonly claimed: ReadonlySet<number> }[]>;
+  /** Takes the lease of due, unblocked deliveries, oldest due first, at most `limit` messages. */
+  claim(now: number, limit: number): Promise<readonly Claim[]>;
+  /** When the next queued, unblocked and unleased delivery falls due; undefined when there is none. */
+  nextDueAt(): number | undefined;
+  /**
+   * Writes outcomes, raises the ledger, gives the lease back, queues `dsns` and, when a message has no open delivery
+   * left, drops its body: one transaction.
+   */
+  settle(settlements: readonly Settlement[], dsns: readonly NewMessage[], now: number): Promise<void>;
+  /** Records how failures were told, and queues the DSNs that tell them: one transaction. */
+  tell(told: ReadonlyMap<number, Told>, dsns: readonly NewMessage[]): Promise<void>;
+  /** @returns every row of (user, uid) */
+  ledger(user: string, uid: string): readonly LedgerRow[];
+  /** @returns undefined when no such message is known */
+  message(queueId: string): { readonly message: Message; readonly deliveries: readonly Delivery[] } | undefined;
+  /** The whole body. @throws when it is gone */
+  body(queueId: string): Promise<Buffer>;
+  bodyStream(queueId: string): Readable;
+  list(filter: ListFilter): readonly (Delivery & { readonly message: Message })[];
+  /** Counts of open deliveries by kind and state. */
+  counts(): Readonly<Record<string, number>>;
+  /** Messages whose Message-ID header field is this, oldest first (`imipd check --probe`). */
+  byMessageId(messageId: string): readonly Message[];
+  /**
+   * `retry`: due now; `release`: a held one is queued, due now; `delete`: final without a word; `fail`: final with
+   * `outcome`, told as the caller says.
+   * @returns ids that were changed; one that an attempt holds, or that is final, is not
+   */
+  operate(action: OperatorAction, ids: readonly number[], now: number, failure?: { outcome: Outcome; told: Told; dsns: readonly NewMessage[] }): Promise<ReadonlySet<number>>;
+  /** Deletes what is past its time: records, ledger rows, spool files nobody owns. */
+  sweep(now: number, keep: { readonly historyMs: number; readonly plainHistoryMs: number; readonly ledgerMs: number }): Promise<void>;
+  /** Opens a writer for a body of unknown length. */
+  openBody(): BodyWriter;
+  /** A fresh queue id. */
+  newId(now: number): string;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+/** Takes a body piece by piece: in memory up to 256 KiB, then into a spool file. */
+export type BodyWriter = {
+  write(chunk: Buffer): Promise<void>;
+  /** fsyncs a spool file and its folder, then says where the body is. */
+  finish(): Promise<StoredBody>;
+  /** Forgets everything written. */
+  abort(): Promise<void>;
+};
+
+/** The disk, or the quota, is full: 452 4.3.1. */
+export class StoreFullError extends Error {
+  override readonly name = 'StoreFullError';
+}
+
+/** Another process serves this queue. */
+export class StoreLockedError extends Error {
+  override readonly name = 'StoreLockedError';
+}
