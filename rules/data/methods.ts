@@ -1,0 +1,27 @@
+import type { Method } from '../../src/itip/message.ts';
+
+/** What one iTIP method asks of its components, as far as we insist on it (RFC 5546 §3.2, §3.4). */
+export type MethodRule = {
+  /** Whether mail of it is scheduled at all (design: Rulings on real mail). */
+  readonly scheduled: boolean;
+  readonly organizer: boolean;
+  readonly attendees: 'any' | 'one' | 'some';
+  readonly start: boolean;
+  /** What the restriction tables forbid and real senders leave in; dropped from the posted copy. */
+  readonly forbids: readonly ('VALARM' | 'REQUEST-STATUS')[];
+};
+
+// Outlook's REPLY comes without ORGANIZER (Cyrus tolerates it too): the envelope recipient stands in for it.
+export const METHOD_RULES: Readonly<Record<Method, MethodRule>> = {
+  PUBLISH: { scheduled: false, organizer: false, attendees: 'any', start: false, forbids: [] },
+  REQUEST: { scheduled: true, organizer: true, attendees: 'some', start: true, forbids: ['REQUEST-STATUS'] },
+  REPLY: { scheduled: true, organizer: false, attendees: 'one', start: false, forbids: ['VALARM'] },
+  ADD: { scheduled: true, organizer: true, attendees: 'any', start: true, forbids: ['REQUEST-STATUS'] },
+  CANCEL: { scheduled: true, organizer: true, attendees: 'any', start: false, forbids: ['VALARM', 'REQUEST-STATUS'] },
+  REFRESH: { scheduled: true, organizer: false, attendees: 'one', start: false, forbids: ['VALARM', 'REQUEST-STATUS'] },
+  COUNTER: { scheduled: true, organizer: false, attendees: 'one', start: false, forbids: [] },
+  DECLINECOUNTER: { scheduled: true, organizer: true, attendees: 'any', start: false, forbids: ['VALARM'] },
+};
+
+/** Components that are scheduled by mail. */
+export const SCHEDULED_COMPONENTS: readonly string[] = ['VEVENT', 'VTODO'];

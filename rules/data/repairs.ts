@@ -1,0 +1,27 @@
+/** Every repair of the posted copy, with the peer or the section that needs it. Names are stored and logged. */
+export const REPAIRS = {
+  charset: 'RFC 5545 §3.1.4: UTF-8 is what servers read; old Exchange and Google send Latin-1',
+  'split-character': 'RFC 5545 §3.1: octet-counting generators fold inside a UTF-8 character',
+  bom: 'Windows programs put a byte order mark first; ical.js and libical then see no BEGIN',
+  'line-ends': 'RFC 5545 §3.1: CRLF; files attached by hand end lines with LF or CR',
+  'blank-lines': 'RFC 5545 §3.1 has no empty lines; old Apple iCal and hand-made DESCRIPTIONs have',
+  'junk-before-begin': 'RFC 5545 §3.4; mail clients and lists put text before the object',
+  'junk-after-end': 'RFC 5545 §3.4; list footers and stray boundaries stand behind the object',
+  'broken-fold': 'RFC 5545 §3.1; generators break DESCRIPTION without the blank or escape that it needs',
+  'bare-parameter': 'RFC 5545 §3.2: a parameter has a value; `ORGANIZER;mailto:` and unquoted semicolons in CN',
+  'rrule-case': 'RFC 5545 §3.3.10 in lower case, by old KOrganizer; ical.js and libical refuse it',
+  'value-date': 'RFC 5545 §3.3.4: ZideStore and others write DTSTART:20260101 without VALUE=DATE',
+  'sequence-number': 'RFC 5545 §3.8.7.4: an integer; a server that reads none takes 0 or refuses',
+  'method-case': 'RFC 5545 §3.7.2; Apple Calendar Server writes the method in lower case',
+  'version-missing': 'RFC 5545 §3.7.4: required; Thunderbird test clients and exports lack it',
+  'prodid-missing': 'RFC 5545 §3.7.3: required; ColdFusion and Zoom lack it, the server answers 400',
+  'dtstamp-missing': 'RFC 5545 §3.8.7.2: required; OpenPaaS, ColdFusion, Zoom and Cal.com lack it, Cyrus answers 400',
+  'utc-with-tzid': 'RFC 5545 §3.2.19: no TZID on UTC; Exchange CDO writes DTSTAMP so',
+  'dtend-and-duration': 'RFC 5545 §3.6.1: one of the two; Cyrus checks strictly',
+  'lower-case-time': 'RFC 5545 §3.3.5: T and Z; with `z` readers take the time as floating',
+  'empty-component': 'components of nothing but a UID, which would fail the same-UID test for no reason',
+  'request-status': 'RFC 5546 §3.2.2: not in REQUEST, CANCEL, ADD, REFRESH; clients echo the last answer',
+  alarm: 'RFC 5546 §3.2.3, §3.2.5: no VALARM in REPLY, CANCEL, REFRESH, DECLINECOUNTER',
+  'schedule-parameter': 'RFC 6638 §7: SCHEDULE-AGENT, -FORCE-SEND and -STATUS must not travel',
+} as const;
+export type RepairName = keyof typeof REPAIRS;

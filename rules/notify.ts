@@ -1,0 +1,66 @@
+import type { Notify } from '../src/mail/envelope.ts';
+
+/** What is known when one delivery has come to its end. */
+export type Ending = {
+  readonly mode: 'filter' | 'final' | 'copy';
+  readonly kind: 'post' | 'mail';
+  readonly outcomeKind: 'failed' | 'expired' | 'delivered';
+  readonly notify?: readonly Notify[];
+  readonly nullReversePath: boolean;
+  /** The next hop took the mail but knows no DSN, so nobody after us will report success. */
+  readonly relayedWithoutDsn: boolean;
+  /** The client that handed the message over has not had its reply yet, and this ending may be that reply. */
+  readonly sessionWaits: boolean;
+};
+
+export type Telling =
+  | { readonly told: 'reply'; readonly why: string }
+  | { readonly told: 'dsn'; readonly action: 'failed' | 'relayed' | 'delivered'; readonly why: string }
+  | { readonly told: 'nobody'; readonly why: string };
+
+/**
+ * Who is told how a delivery ended: the waiting client by its reply, or the sender by a DSN, never both (RFC 3461
+ * §5.2, §6; RFC 3464 §2).
+ *
+ * A failed or expired post counts as the message's failure in `final` only: in `filter` the mailbox has the mail, in
+ * `copy` the original went its own way.
+ */
+export function whoIsTold(ending: Ending): Telling {
+  if (ending.mode === 'copy') return nobody('a copy listener is handed duplicates, whose senders did not send them');
+  if (ending.kind === 'post' && ending.mode === 'filter')
+    return nobody('the mail went on to the mailbox, whatever became of the post');
+  return ending.outcomeKind === 'delivered' ? onSuccess(ending) : onFailure(ending);
+}
+
+function onFailure(ending: Ending): Telling {
+  // A reply is no DSN: it is owed to the client even for the null reverse-path and for NOTIFY=NEVER.
+  if (ending.sessionWaits) return { told: 'reply', why: 'the client still waits for its reply' };
+  if (ending.nullReversePath) return nobody('the reverse-path is null');
+  // Absent means FAILURE (RFC 3461 §4.1).
+  if (ending.notify !== undefined && !ending.notify.includes('FAILURE'))
+    return nobody(`the sender asked for NOTIFY=${ending.notify.join(',')}`);
+  return { told: 'dsn', action: 'failed', why: 'the client had its 250 before' };
+}
+
+function onSuccess(ending: Ending): Telling {
+  if (!(ending.notify ?? []).includes('SUCCESS'))
+    return nobody('success is reported only where NOTIFY=SUCCESS asks for it');
+  if (ending.nullReversePath) return nobody('the reverse-path is null');
+  if (ending.kind === 'post')
+    return {
+      told: 'dsn',
+      action: 'delivered',
+      why: 'the sender asked for NOTIFY=SUCCESS, and the calendar is the last stop',
+    };
+  if (ending.relayedWithoutDsn)
+    return {
+      told: 'dsn',
+      action: 'relayed',
+      why: 'the sender asked for NOTIFY=SUCCESS, and the next hop knows no DSN',
+    };
+  return nobody('the next hop reports success');
+}
+
+function nobody(why: string): Telling {
+  return { told: 'nobody', why };
+}

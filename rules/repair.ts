@@ -1,0 +1,282 @@
+import { buildTree, type Component, componentName, properties, property } from '../src/itip/components.ts';
+import { type ContentLine, textValue, writtenLine } from '../src/itip/content-lines.ts';
+import { formatUtc, parseDateTime, parseDuration } from '../src/itip/date-time.ts';
+import { isMethod, type Repair } from '../src/itip/message.ts';
+import { METHOD_RULES } from './data/methods.ts';
+import type { RepairName } from './data/repairs.ts';
+import { LINE_RULES } from './repair-line.ts';
+
+/** What a repair may know beside the lines. */
+export type RepairContext = {
+  /** The mail's Date, ms since the epoch; stands in for a missing DTSTAMP. */
+  readonly mailDate?: number;
+  readonly maxDepth: number;
+};
+
+export type Repaired =
+  | {
+      readonly kind: 'calendar';
+      readonly lines: readonly ContentLine[];
+      readonly calendar: Component;
+      readonly repairs: readonly Repair[];
+    }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** Text that may be joined to a line before it: nothing there decides who is invited, or when. */
+const FREE_TEXT = new Set(['DESCRIPTION', 'SUMMARY', 'LOCATION', 'COMMENT', 'CONTACT', 'CATEGORIES', 'RESOURCES']);
+/** A physical line this long was folded, so its continuation belongs to it without a line break between. */
+const FOLDED_OCTETS = 70;
+/** Repairs of one name that are listed one by one. */
+const LISTED = 10;
+const PRODID = '-//imipd//imipd//EN';
+
+/**
+ * Mends what a strict calendar server would refuse (`data/repairs.ts` says who needs which). Lines that need nothing
+ * come back as they are, so that their octets survive.
+ * @param source the text that `lines` were read from
+ */
+export function repair(source: string, lines: readonly ContentLine[], context: RepairContext): Repaired {
+  const log = new Map<RepairName, Repair[]>();
+  const framed = frame(source, lines, log);
+  if (typeof framed === 'string') return { kind: 'refused', reason: framed };
+  const tree = buildTree(framed, context.maxDepth);
+  if (tree.kind === 'refused') return tree;
+  const edits = new Edits(log);
+  const reason = mend(tree.calendar, context, edits);
+  if (reason !== undefined) return { kind: 'refused', reason };
+  if (!edits.any) return { kind: 'calendar', lines: framed, calendar: tree.calendar, repairs: listed(log) };
+  const mended = edits.apply(framed);
+  const rebuilt = buildTree(mended, context.maxDepth);
+  if (rebuilt.kind === 'refused') return rebuilt;
+  return { kind: 'calendar', lines: mended, calendar: rebuilt.calendar, repairs: listed(log) };
+}
+
+/** The lines from BEGIN:VCALENDAR to its END, broken folds joined; a reason when that cannot be. */
+function frame(
+  source: string,
+  lines: readonly ContentLine[],
+  log: Map<RepairName, Repair[]>,
+): readonly ContentLine[] | string {
+  const isFrame = (name: string) => (line: ContentLine) => line.name === name && componentName(line) === 'VCALENDAR';
+  const begin = lines.findIndex(isFrame('BEGIN'));
+  if (begin < 0) return 'the calendar part has no BEGIN:VCALENDAR';
+  const end = lines.findIndex(isFrame('END'));
+  if (end < begin) return 'END:VCALENDAR is missing, the calendar part is cut short';
+  if (lines.slice(end + 1).some(isFrame('BEGIN'))) return 'more than one VCALENDAR in the calendar part';
+  const before = lines[0];
+  const after = lines[end + 1];
+  if (begin > 0 && before !== undefined)
+    note(log, 'junk-before-begin', before.line, `${begin} lines before BEGIN:VCALENDAR dropped`);
+  if (after !== undefined)
+    note(log, 'junk-after-end', after.line, `${lines.length - end - 1} lines after END:VCALENDAR dropped`);
+  const inside = begin === 0 && after === undefined ? lines : lines.slice(begin, end + 1);
+  return inside.some((line) => line.name === '') ? joinBroken(source, inside, log) : inside;
+}
+
+function joinBroken(
+  source: string,
+  lines: readonly ContentLine[],
+  log: Map<RepairName, Repair[]>,
+): readonly ContentLine[] | string {
+  const joined: ContentLine[] = [];
+  let pieces: string[] = [];
+  let lastOctets = 0;
+  const close = (): void => {
+    const line = joined.at(-1);
+    if (line !== undefined && pieces.length > 0)
+      joined[joined.length - 1] = writtenLine(line.text + pieces.join(''), line.line);
+    pieces = [];
+  };
+  for (const line of lines) {
+    if (line.name !== '') {
+      close();
+      joined.push(line);
+      lastOctets = octetsOfLastFold(source, line);
+      continue;
+    }
+    const before = joined.at(-1);
+    const folded = lastOctets >= FOLDED_OCTETS;
+    const isText = before !== undefined && (FREE_TEXT.has(before.name) || before.name.startsWith('X-'));
+    if (before === undefined || before.name === 'BEGIN' || before.name === 'END' || !(folded || isText)) {
+      return `line ${line.line} is no content line (name, colon, value)`;
+    }
+    pieces.push(folded ? line.text : `\\n${line.text}`);
+    note(log, 'broken-fold', line.line, `joined to ${before.name}${folded ? '' : ' with an escaped line break'}`);
+    lastOctets = Buffer.byteLength(line.text);
+  }
+  close();
+  return joined;
+}
+
+function octetsOfLastFold(source: string, line: ContentLine): number {
+  if (line.start < 0) return 0;
+  const text = source.slice(line.start, line.end).trimEnd();
+  return Buffer.byteLength(text.slice(text.lastIndexOf('\n') + 1));
+}
+
+/** Runs every rule over the tree. @returns why the object cannot be mended, if so */
+function mend(calendar: Component, context: RepairContext, edits: Edits): string | undefined {
+  const reason = mendCalendar(calendar, edits);
+  if (reason !== undefined) return reason;
+  const method = valueOfProperty(calendar, 'METHOD').toUpperCase();
+  const forbids = isMethod(method) ? METHOD_RULES[method].forbids : [];
+  for (const component of calendar.children) {
+    const failure = mendComponent(component, forbids, context, edits);
+    if (failure !== undefined) return failure;
+  }
+  mendLines(calendar, edits);
+  return undefined;
+}
+
+function mendCalendar(calendar: Component, edits: Edits): string | undefined {
+  const version = property(calendar, 'VERSION');
+  if (version === undefined) edits.insert(calendar.begin, 'VERSION:2.0', 'version-missing', 'VERSION:2.0 added');
+  else if (textValue(version).trim() !== '2.0')
+    return `VERSION is ${textValue(version).trim().slice(0, 20)}, wanted 2.0`;
+  if (property(calendar, 'PRODID') === undefined)
+    edits.insert(calendar.begin, `PRODID:${PRODID}`, 'prodid-missing', 'our PRODID added');
+  return undefined;
+}
+
+function mendComponent(
+  component: Component,
+  forbids: readonly string[],
+  context: RepairContext,
+  edits: Edits,
+): string | undefined {
+  if (component.name !== 'VEVENT' && component.name !== 'VTODO') return undefined;
+  if (component.children.length === 0 && component.lines.every((line) => line.name === 'UID')) {
+    edits.dropComponent(component, 'empty-component', `${component.name} without anything but UID dropped`);
+    return undefined;
+  }
+  if (property(component, 'DTSTAMP') === undefined) {
+    if (context.mailDate === undefined) return `${component.name} has no DTSTAMP, and the mail no Date to take instead`;
+    const stamp = formatUtc(context.mailDate);
+    edits.insert(
+      component.begin,
+      `DTSTAMP:${stamp}`,
+      'dtstamp-missing',
+      `DTSTAMP:${stamp} added, from the mail's Date`,
+    );
+  }
+  mendEnd(component, component.name === 'VEVENT' ? 'DTEND' : 'DUE', edits);
+  if (forbids.includes('REQUEST-STATUS')) {
+    for (const line of properties(component, 'REQUEST-STATUS'))
+      edits.drop(line, 'request-status', 'REQUEST-STATUS dropped');
+  }
+  if (forbids.includes('VALARM')) {
+    for (const child of component.children)
+      if (child.name === 'VALARM') edits.dropComponent(child, 'alarm', 'VALARM dropped');
+  }
+  return undefined;
+}
+
+function mendEnd(component: Component, endName: 'DTEND' | 'DUE', edits: Edits): void {
+  const duration = property(component, 'DURATION');
+  const end = property(component, endName);
+  if (duration === undefined || end === undefined) return;
+  const start = property(component, 'DTSTART');
+  const startAt = start === undefined ? undefined : parseDateTime(textValue(start).trim().toUpperCase());
+  const endAt = parseDateTime(textValue(end).trim().toUpperCase());
+  const length = parseDuration(textValue(duration).trim());
+  const agree =
+    startAt !== undefined &&
+    endAt !== undefined &&
+    startAt.kind === endAt.kind &&
+    endAt.localMs - startAt.localMs === length;
+  const both = `${endName} ${textValue(end).slice(0, 40)} and DURATION ${textValue(duration).slice(0, 40)}`;
+  edits.drop(
+    duration,
+    'dtend-and-duration',
+    agree ? `${both} say the same, DURATION dropped` : `${both} disagree, ${endName} kept`,
+  );
+}
+
+function mendLines(component: Component, edits: Edits): void {
+  for (const line of component.lines) {
+    const rules = LINE_RULES.byName.get(line.name);
+    let mended = line;
+    for (const rule of rules ?? LINE_RULES.any) {
+      const fix = rule(mended);
+      if (fix === undefined) continue;
+      edits.replace(line, fix.line, fix.name, fix.detail);
+      mended = fix.line;
+    }
+  }
+  for (const child of component.children) mendLines(child, edits);
+}
+
+/** Changes to lines, kept apart until all rules have seen the tree as it came. */
+class Edits {
+  readonly #log: Map<RepairName, Repair[]>;
+  readonly #replaced = new Map<ContentLine, ContentLine | undefined>();
+  readonly #inserted = new Map<ContentLine, ContentLine[]>();
+
+  constructor(log: Map<RepairName, Repair[]>) {
+    this.#log = log;
+  }
+
+  get any(): boolean {
+    return this.#replaced.size + this.#inserted.size > 0;
+  }
+
+  replace(line: ContentLine, by: ContentLine, name: RepairName, detail: string): void {
+    if (this.#replaced.has(line) && this.#replaced.get(line) === undefined) return; // dropped before
+    this.#replaced.set(line, by);
+    note(this.#log, name, line.line, detail);
+  }
+
+  drop(line: ContentLine, name: RepairName, detail: string): void {
+    this.#replaced.set(line, undefined);
+    note(this.#log, name, line.line, detail);
+  }
+
+  dropComponent(component: Component, name: RepairName, detail: string): void {
+    note(this.#log, name, component.begin.line, detail);
+    const dropLines = (part: Component): void => {
+      for (const line of [part.begin, ...part.lines, part.end]) this.#replaced.set(line, undefined);
+      part.children.forEach(dropLines);
+    };
+    dropLines(component);
+  }
+
+  insert(after: ContentLine, text: string, name: RepairName, detail: string): void {
+    const lines = this.#inserted.get(after) ?? [];
+    lines.push(writtenLine(text, after.line));
+    this.#inserted.set(after, lines);
+    note(this.#log, name, after.line, detail);
+  }
+
+  apply(lines: readonly ContentLine[]): readonly ContentLine[] {
+    const result: ContentLine[] = [];
+    for (const line of lines) {
+      const kept = this.#replaced.has(line) ? this.#replaced.get(line) : line;
+      if (kept !== undefined) result.push(kept);
+      const inserted = this.#inserted.get(line);
+      if (inserted !== undefined) result.push(...inserted);
+    }
+    return result;
+  }
+}
+
+function note(log: Map<RepairName, Repair[]>, name: RepairName, line: number, detail: string): void {
+  const entries = log.get(name);
+  if (entries === undefined) log.set(name, [{ name, line, detail }]);
+  else entries.push({ name, line, detail });
+}
+
+/** In order of lines; of one name at most `LISTED`, so that a hostile object makes no endless record. */
+function listed(log: ReadonlyMap<RepairName, readonly Repair[]>): readonly Repair[] {
+  const repairs: Repair[] = [];
+  for (const [name, entries] of log) {
+    repairs.push(...entries.slice(0, LISTED));
+    const rest = entries[LISTED];
+    if (rest !== undefined) repairs.push({ name, line: rest.line, detail: `and ${entries.length - LISTED} more` });
+  }
+  return repairs.sort((a, b) => a.line - b.line);
+}
+
+function valueOfProperty(component: Component, name: string): string {
+  const line = property(component, name);
+  return line === undefined ? '' : textValue(line).trim();
+}
