@@ -1,5 +1,9 @@
 /** One status attribute that an entry or its domain carries, in the order of the chain: domain, user, mail, calendar. */
-export type StatusValue = { readonly scope: 'domain' | 'user' | 'mail' | 'calendar'; readonly attribute: string; readonly value: string };
+export type StatusValue = {
+  readonly scope: 'domain' | 'user' | 'mail' | 'calendar';
+  readonly attribute: string;
+  readonly value: string;
+};
 
 /** What the directory says about one recipient. */
 export type Entry = {

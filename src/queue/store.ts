@@ -93,7 +93,11 @@ export type StoredBody =
   | { readonly kind: 'spool'; readonly file: string }
   | { readonly kind: 'none' };
 
-export type NewMessage = { readonly message: Message; readonly body: StoredBody; readonly deliveries: readonly NewDelivery[] };
+export type NewMessage = {
+  readonly message: Message;
+  readonly body: StoredBody;
+  readonly deliveries: readonly NewDelivery[];
+};
 
 /** Highest (SEQUENCE, DTSTAMP) posted for one key, and its digest (design: Ordering and repeats). */
 export type LedgerRow = {
@@ -149,17 +153,20 @@ export type Store = {
    * users are known and differ; a blocked one is not claimed.
    * @returns the deliveries of each message with what was claimed, in order
    */
-  accept(messages: readonly NewMessage[]): Promise<readonly { readonly deliveries: readonly Delivery[]; readonly claimed: ReadonlySet<number> }[]>;
+  accept(
+    messages: readonly NewMessage[],
+  ): Promise<readonly { readonly deliveries: readonly Delivery[]; readonly claimed: ReadonlySet<number> }[]>;
   /** Takes the lease of due, unblocked deliveries, oldest due first, at most `limit` messages. */
   claim(now: number, limit: number): Promise<readonly Claim[]>;
   /** When the next queued, unblocked and unleased delivery falls due; undefined when there is none. */
   nextDueAt(): number | undefined;
   /**
    * Writes outcomes, raises the ledger, gives the lease back, queues `dsns` and, when a message has no open delivery
-   * left, drops its body: one transaction.
+   * left and no failure that is still to be told (a DSN quotes the body), drops its body: one transaction. A delivery
+   * that is final already stays as it is.
    */
   settle(settlements: readonly Settlement[], dsns: readonly NewMessage[], now: number): Promise<void>;
-  /** Records how failures were told, and queues the DSNs that tell them: one transaction. */
+  /** Records how failures were told, queues the DSNs that tell them, drops bodies as `settle` does: one transaction. */
   tell(told: ReadonlyMap<number, Told>, dsns: readonly NewMessage[]): Promise<void>;
   /** @returns every row of (user, uid) */
   ledger(user: string, uid: string): readonly LedgerRow[];
@@ -176,11 +183,20 @@ export type Store = {
   /**
    * `retry`: due now; `release`: a held one is queued, due now; `delete`: final without a word; `fail`: final with
    * `outcome`, told as the caller says.
-   * @returns ids that were changed; one that an attempt holds, or that is final, is not
+   * @returns ids that were changed; one that an attempt holds, or that is final, is not. With `dsns`, which name their
+   *   recipients already, either all are changed or none
    */
-  operate(action: OperatorAction, ids: readonly number[], now: number, failure?: { outcome: Outcome; told: Told; dsns: readonly NewMessage[] }): Promise<ReadonlySet<number>>;
+  operate(
+    action: OperatorAction,
+    ids: readonly number[],
+    now: number,
+    failure?: { outcome: Outcome; told: Told; dsns: readonly NewMessage[] },
+  ): Promise<ReadonlySet<number>>;
   /** Deletes what is past its time: records, ledger rows, spool files nobody owns. */
-  sweep(now: number, keep: { readonly historyMs: number; readonly plainHistoryMs: number; readonly ledgerMs: number }): Promise<void>;
+  sweep(
+    now: number,
+    keep: { readonly historyMs: number; readonly plainHistoryMs: number; readonly ledgerMs: number },
+  ): Promise<void>;
   /** Opens a writer for a body of unknown length. */
   openBody(): BodyWriter;
   /** A fresh queue id. */

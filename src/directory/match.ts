@@ -1,0 +1,74 @@
+import { domainToUnicode } from 'node:url';
+import { addressKey, canonicalAddress, parseAddress, splitSubAddress } from '../mail/address.ts';
+import type { Entry } from './directory.ts';
+import type { MappedEntry } from './schema.ts';
+
+/** An address with every spelling a directory may hold it in. */
+type Spelled = { readonly address: string; readonly key: string; readonly spellings: readonly string[] };
+
+/** What is asked for one address: itself and, when it has a sub-address, the mailbox without it. */
+export type Question = Spelled & { readonly base?: Spelled & { readonly detail: string } };
+
+/**
+ * Longest address that is asked for, in characters. RFC 5321 §4.5.3.1.3 allows 256 octets for a path; real systems
+ * hold somewhat longer ones. Above this nobody is known by it, and a server would drop the connection over a request
+ * that repeats it a dozen times.
+ */
+const MAX_ADDRESS_CHARACTERS = 4096;
+
+/**
+ * What to ask a directory about an address.
+ * @param separators characters that begin a sub-address, such as `+`; '' for none
+ * @returns undefined when the text is no address, so that no entry can have it
+ */
+export function question(address: string, separators: string): Question | undefined {
+  if (address.length > MAX_ADDRESS_CHARACTERS || parseAddress(address) === undefined) return undefined;
+  const exact = spell(canonicalAddress(address));
+  const split = splitSubAddress(exact.address, separators);
+  return split === undefined ? exact : { ...exact, base: { ...spell(split.base), detail: split.detail } };
+}
+
+/**
+ * Chooses among entries that a directory gave for a question: those that have the very address, else those that have
+ * it without its sub-address.
+ *
+ * An entry whose shown addresses are neither was found by a rule of the server's that is wider than ours, or by an
+ * attribute that may be searched but not read. The server's word stands then: to drop it would make a user unknown.
+ */
+export function choose(asked: Question, candidates: readonly MappedEntry[]): readonly Entry[] {
+  const exact = matched(candidates, asked.key);
+  if (exact.length > 0) return exact;
+  const base = asked.base;
+  if (base !== undefined) {
+    const found = matched(candidates, base.key);
+    if (found.length > 0) return found.map((entry) => ({ ...entry, detail: base.detail }));
+  }
+  return candidates.map(({ entry }) => ({
+    ...entry,
+    ...(entry.mail === '' ? { mail: asked.address, addresses: [asked.address] } : {}),
+    matchedBy: `the directory's own matching of ${asked.address}`,
+  }));
+}
+
+/** Whether one of the entries has the asked address itself. */
+export function hasExact(asked: Question, candidates: readonly MappedEntry[]): boolean {
+  return candidates.some(({ addresses }) => addresses.has(asked.key));
+}
+
+function matched(candidates: readonly MappedEntry[], key: string): Entry[] {
+  const entries: Entry[] = [];
+  for (const { entry, addresses } of candidates) {
+    const matchedBy = addresses.get(key);
+    if (matchedBy !== undefined) entries.push({ ...entry, matchedBy });
+  }
+  return entries;
+}
+
+/** Directories hold international domains as A-labels or as U-labels; both are asked for. */
+function spell(address: string): Spelled {
+  const at = address.lastIndexOf('@');
+  const unicode = domainToUnicode(address.slice(at + 1));
+  const spellings =
+    unicode === '' || unicode === address.slice(at + 1) ? [address] : [address, `${address.slice(0, at)}@${unicode}`];
+  return { address, key: addressKey(address), spellings };
+}

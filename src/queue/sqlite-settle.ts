@@ -1,0 +1,214 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Outcome } from '../mail/outcome.ts';
+import { withDecision } from './sqlite-rows.ts';
+import type { DeliveryState, LedgerRow, OperatorAction, Settlement, Told } from './store.ts';
+
+const OPEN = `('queued', 'held')`;
+const IS_OPEN_POST = `kind = 'post' AND state IN ${OPEN}`;
+
+type OpenRow = {
+  readonly message: number;
+  readonly kind: string;
+  readonly uid: string | null;
+  readonly user: string;
+  readonly decisions: string;
+};
+
+/** What a transaction of settlements leaves to do before it commits. */
+type Aftermath = {
+  /** Messages that may be done with. */
+  readonly messages: Set<number>;
+  /** Posts that stopped being open, or changed their user: what they blocked is asked anew. */
+  readonly keys: Map<string, { readonly uid: string; readonly user: string; readonly from: number }>;
+};
+
+/** Writes what attempts and operators change, inside a transaction of its caller. */
+export class Settling {
+  readonly #open: StatementSync;
+  readonly #settle: StatementSync;
+  readonly #told: StatementSync;
+  readonly #operate: Readonly<Record<OperatorAction, StatementSync>>;
+  readonly #free: StatementSync;
+  readonly #raise: StatementSync;
+  readonly #reviseUser: StatementSync;
+  readonly #reviseAll: StatementSync;
+  readonly #anyOpen: StatementSync;
+  readonly #anyUntold: StatementSync;
+  readonly #untold: StatementSync;
+  readonly #releaseLeases: StatementSync;
+  readonly #unsettled: StatementSync;
+  readonly #dropBody: StatementSync;
+  readonly #close: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#open = db.prepare(
+      `SELECT message, kind, uid, user, decisions FROM deliveries WHERE id = ? AND state IN ${OPEN}`,
+    );
+    this.#settle = db.prepare(`UPDATE deliveries SET
+      state = :state, due_at = coalesce(:dueAt, due_at), attempts = attempts + :attempted, answers = answers + :answered,
+      held_ms = held_ms + iif(state = 'held' AND :state <> 'held', :now - held_at, 0),
+      held_at = iif(:state = 'held', coalesce(held_at, :now), NULL),
+      outcome = coalesce(:outcome, outcome), decisions = :decisions, user = :user, told = coalesce(:told, told),
+      lease_owner = NULL, lease_until = NULL
+      WHERE id = :id`);
+    this.#told = db.prepare('UPDATE deliveries SET told = ? WHERE id = ? RETURNING message');
+    const unleased = '(lease_until IS NULL OR lease_until <= :now)';
+    const unhold = 'held_ms = held_ms + iif(held_at IS NULL, 0, :now - held_at), held_at = NULL';
+    const final = (state: DeliveryState, more = '') =>
+      db.prepare(`UPDATE deliveries SET
+      state = '${state}', ${unhold}, lease_owner = NULL, lease_until = NULL ${more}
+      WHERE id = :id AND state IN ${OPEN} AND ${unleased} RETURNING message, kind, uid, user`);
+    this.#free = db.prepare(`SELECT 1 FROM deliveries WHERE id = :id AND state IN ${OPEN} AND ${unleased}`);
+    this.#operate = {
+      retry: db.prepare(`UPDATE deliveries SET due_at = :now, lease_owner = NULL, lease_until = NULL
+        WHERE id = :id AND state = 'queued' AND ${unleased} RETURNING message, kind, uid, user`),
+      release: db.prepare(`UPDATE deliveries SET state = 'queued', due_at = :now, ${unhold}
+        WHERE id = :id AND state = 'held' AND ${unleased} RETURNING message, kind, uid, user`),
+      delete: final('deleted'),
+      fail: final('failed', ', outcome = :outcome, told = :told'),
+    };
+    const raised = (column: string) =>
+      `${column} = iif((excluded.sequence, excluded.dtstamp) >= (sequence, dtstamp), excluded.${column}, ${column})`;
+    this.#raise = db.prepare(`INSERT INTO ledger
+      (user, uid, recurrence_id, author, organizer, sequence, dtstamp, digest, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET used_at = max(used_at, excluded.used_at),
+        ${['organizer', 'sequence', 'dtstamp', 'digest'].map(raised).join(', ')}`);
+    const earlier = `SELECT 1 FROM deliveries AS e WHERE e.uid = d.uid AND e.kind = 'post' AND e.state IN ${OPEN}`;
+    const revise = `UPDATE deliveries AS d SET blocked = CASE d.user
+        WHEN '' THEN EXISTS (${earlier} AND e.message < d.message)
+        ELSE EXISTS (${earlier} AND e.user IN ('', d.user) AND e.message < d.message) END
+      WHERE d.uid = :uid AND ${IS_OPEN_POST} AND d.message >= :from`;
+    this.#reviseAll = db.prepare(revise);
+    this.#reviseUser = db.prepare(`${revise} AND d.user IN ('', :user)`);
+    this.#anyOpen = db.prepare(`SELECT 1 FROM deliveries WHERE message = ? AND state IN ${OPEN} LIMIT 1`);
+    this.#anyUntold = db.prepare(
+      `SELECT 1 FROM deliveries WHERE message = ? AND told IS NULL AND state IN ('failed', 'expired') LIMIT 1`,
+    );
+    this.#untold = db.prepare(`SELECT id FROM deliveries WHERE told IS NULL AND state IN ('failed', 'expired')`);
+    this.#releaseLeases = db.prepare(
+      `UPDATE deliveries SET lease_owner = NULL, lease_until = NULL WHERE state IN ${OPEN} AND lease_until IS NOT NULL`,
+    );
+    this.#unsettled = db.prepare('SELECT spool_file FROM messages WHERE seq = ? AND settled_at IS NULL');
+    this.#dropBody = db.prepare('DELETE FROM bodies WHERE message = ?');
+    this.#close = db.prepare(`UPDATE messages SET body = 'none', spool_file = NULL, settled_at = ? WHERE seq = ?`);
+  }
+
+  /**
+   * Writes outcomes. A delivery that is final already, or unknown, is left as it is.
+   * @returns spool files that no row names any more, to be deleted after the commit
+   */
+  settle(settlements: readonly Settlement[], now: number): string[] {
+    const aftermath: Aftermath = { messages: new Set(), keys: new Map() };
+    for (const settlement of settlements) {
+      const row = this.#open.get(settlement.id) as OpenRow | undefined;
+      if (row === undefined) continue;
+      const { state, outcome, decision, attempted } = settlement;
+      const user = settlement.user ?? row.user;
+      this.#settle.run({
+        id: settlement.id,
+        state,
+        now,
+        dueAt: settlement.dueAt ?? null,
+        attempted: Number(attempted),
+        answered: Number(attempted && outcome?.answered === true),
+        outcome: outcome === undefined ? null : JSON.stringify(outcome),
+        decisions: decision === undefined ? row.decisions : withDecision(row.decisions, decision),
+        user,
+        told: settlement.told ?? null,
+      });
+      for (const raised of settlement.ledger ?? []) this.#raiseLedger(raised);
+      const closed = state !== 'queued' && state !== 'held';
+      if (closed) aftermath.messages.add(row.message);
+      if (closed || user !== row.user) note(aftermath, row, row.user);
+      if (user !== row.user) note(aftermath, row, user);
+    }
+    return this.#finish(aftermath, now);
+  }
+
+  /**
+   * Records how failures were told.
+   * @returns spool files as `settle` does
+   */
+  tell(told: ReadonlyMap<number, Told>, now: number): string[] {
+    const aftermath: Aftermath = { messages: new Set(), keys: new Map() };
+    for (const [id, how] of told) {
+      const message = this.#told.get(how, id)?.message;
+      if (typeof message === 'number') aftermath.messages.add(message);
+    }
+    return this.#finish(aftermath, now);
+  }
+
+  /**
+   * Puts right what a serving process that died left: its leases end, and failures that it told nobody of stay untold,
+   * since the client that got no reply still owns its message (RFC 5321 §4.2.5).
+   * @returns spool files as `settle` does
+   */
+  recover(now: number): string[] {
+    this.#releaseLeases.run();
+    return this.tell(new Map(this.#untold.all().map((row) => [Number(row.id), 'nobody'])), now);
+  }
+
+  /** Whether an operator can change all of these. */
+  areFree(ids: readonly number[], now: number): boolean {
+    return ids.every((id) => this.#free.get({ id, now }) !== undefined);
+  }
+
+  /** @returns the ids that were changed, and spool files as `settle` does */
+  operate(
+    action: OperatorAction,
+    ids: readonly number[],
+    now: number,
+    failure?: { readonly outcome: Outcome; readonly told: Told },
+  ): { readonly changed: Set<number>; readonly dropped: string[] } {
+    const aftermath: Aftermath = { messages: new Set(), keys: new Map() };
+    const changed = new Set<number>();
+    const more = action === 'fail' ? { outcome: JSON.stringify(failure?.outcome), told: failure?.told ?? null } : {};
+    for (const id of ids) {
+      const row = this.#operate[action].get({ id, now, ...more }) as Omit<OpenRow, 'decisions'> | undefined;
+      if (row === undefined) continue;
+      changed.add(id);
+      if (action === 'retry' || action === 'release') continue;
+      aftermath.messages.add(row.message);
+      note(aftermath, row, row.user);
+    }
+    return { changed, dropped: this.#finish(aftermath, now) };
+  }
+
+  #raiseLedger(row: LedgerRow): void {
+    this.#raise.run(
+      row.user,
+      row.uid,
+      row.recurrenceId,
+      row.author,
+      row.organizer,
+      row.sequence,
+      row.dtstamp,
+      row.digest,
+      row.usedAt,
+    );
+  }
+
+  #finish({ messages, keys }: Aftermath, now: number): string[] {
+    for (const { uid, user, from } of keys.values()) {
+      if (user === '') this.#reviseAll.run({ uid, from });
+      else this.#reviseUser.run({ uid, from, user });
+    }
+    const dropped: string[] = [];
+    for (const seq of messages) {
+      if (this.#anyOpen.get(seq) !== undefined || this.#anyUntold.get(seq) !== undefined) continue;
+      const row = this.#unsettled.get(seq);
+      if (row === undefined) continue; // done with before
+      const file = row.spool_file;
+      if (typeof file === 'string') dropped.push(file);
+      else this.#dropBody.run(seq);
+      this.#close.run(now, seq);
+    }
+    return dropped;
+  }
+}
+
+function note({ keys }: Aftermath, row: Omit<OpenRow, 'decisions'>, user: string): void {
+  if (row.kind !== 'post' || row.uid === null) return;
+  const key = `${user}\n${row.uid}`;
+  keys.set(key, { uid: row.uid, user, from: Math.min(row.message, keys.get(key)?.from ?? row.message) });
+}
