@@ -13,7 +13,9 @@ export type ListenerFacts = {
 };
 
 /** One RCPT judged: either the recipient as it will be kept, or the refusal. */
-export type RecipientVerdict = { readonly kind: 'accepted'; readonly recipient: EnvelopeRecipient } | { readonly kind: 'refused'; readonly reply: Reply };
+export type RecipientVerdict =
+  | { readonly kind: 'accepted'; readonly recipient: EnvelopeRecipient }
+  | { readonly kind: 'refused'; readonly reply: Reply };
 
 /** A message on its way in. */
 export type Incoming = {

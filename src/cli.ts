@@ -1,0 +1,158 @@
+import { Command, CommanderError, Option } from 'commander';
+import { type CheckOptions, checkSite } from './commands/check.ts';
+import { requireConfig } from './commands/config.ts';
+import { type DemoOptions, demo } from './commands/demo.ts';
+import { CommandError, EX } from './commands/exit.ts';
+import { type ExplainOptions, explain } from './commands/explain.ts';
+import { type InjectOptions, inject } from './commands/inject.ts';
+import { print, warn } from './commands/output.ts';
+import {
+  bounceQueue,
+  type ListOptions,
+  listQueue,
+  operateQueue,
+  type Selection,
+  showMessage,
+} from './commands/queue.ts';
+import { serve } from './commands/serve.ts';
+
+type WithConfig = { readonly config?: string };
+
+/**
+ * Runs one command of an operator.
+ * @param argv without node and script
+ * @returns the exit code, one of sysexits.h
+ */
+export async function run(argv: readonly string[]): Promise<number> {
+  let exitCode: number = EX.OK;
+  const verdict = (isGood: boolean): void => {
+    if (!isGood) exitCode = EX.UNAVAILABLE;
+  };
+  const program = commands(verdict);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommandError) {
+      warn(error.message);
+      return error.exitCode;
+    }
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EX.OK : EX.USAGE;
+    throw error;
+  }
+  return exitCode;
+}
+
+function commands(verdict: (isGood: boolean) => void): Command {
+  const program = new Command('imipd')
+    .description('A mail gateway for calendars: takes invitation mail and posts it to calendar servers.')
+    .exitOverride();
+  const config = (): Option =>
+    new Option('--config <file>', 'configuration file (default: imipd.yaml here, then /etc/imipd/imipd.yaml)');
+  const json = (): Option => new Option('--json', 'print JSON');
+
+  program
+    .command('serve')
+    .description('run the gateway; without any configuration, a trial site of its own')
+    .addOption(config())
+    .addOption(json())
+    .action((options: WithConfig) => serve(options));
+  program
+    .command('demo')
+    .description('everything embedded on free loopback ports: send sample invitations, show what became of them')
+    .option('--keep', 'keep the folder with calendars, mailboxes and log')
+    .addOption(json())
+    .action(async (options: DemoOptions) => verdict(await demo(options)));
+  program
+    .command('check')
+    .description('check configuration, maps, directory, calendar servers and next hop')
+    .option('--probe', 'send one message through the running gateway and see whether it comes back (mail loop)')
+    .option('--to <address>', 'recipient of the probe (default: postmaster of the first domain)')
+    .option('--wait <seconds>', 'how long to wait for its return', '15')
+    .addOption(config())
+    .addOption(json())
+    .action(async (options: CheckOptions & WithConfig) => {
+      const { config: site, warnings } = requireConfig(options.config);
+      verdict(await checkSite(site, warnings, options));
+    });
+  program
+    .command('explain <address>')
+    .description('what would happen to a message for this address, and why; changes nothing')
+    .option('--message <file>', 'the message (default: a typical invitation from outside)')
+    .option('--listener <name>', 'the listener it would come in by (default: the first)')
+    .addOption(config())
+    .addOption(json())
+    .action((address: string, options: ExplainOptions & WithConfig) =>
+      explain(requireConfig(options.config).config, address, options),
+    );
+  program
+    .command('inject <file>')
+    .description('submit a message file through a listener of the running gateway')
+    .option('--from <address>', 'reverse-path (default: From of the message)')
+    .option('--to <address...>', 'recipients (default: To of the message)')
+    .option('--listener <name>', 'the listener (default: the first)')
+    .addOption(config())
+    .addOption(json())
+    .action(async (file: string, options: InjectOptions & WithConfig) =>
+      verdict(await inject(requireConfig(options.config).config, file, options)),
+    );
+  addQueueCommands(program, config, json);
+  return program;
+}
+
+function addQueueCommands(program: Command, config: () => Option, json: () => Option): void {
+  const queue = program.command('queue').description('look at the queue and act on it');
+  queue
+    .command('list')
+    .description('deliveries that are queued or held')
+    .option('--all', 'also those that have ended')
+    .option('--held', 'only those on hold')
+    .option('--state <state>', 'only those in this state')
+    .option('--recipient <address>', 'only those for this recipient')
+    .addOption(config())
+    .addOption(json())
+    .action((options: ListOptions & WithConfig) => listQueue(requireConfig(options.config).config, options));
+  queue
+    .command('show <id>')
+    .description('one message with every decision and outcome')
+    .addOption(config())
+    .addOption(json())
+    .action((id: string, options: WithConfig & { json?: boolean }) =>
+      showMessage(requireConfig(options.config).config, id, options),
+    );
+  const act = (
+    name: string,
+    description: string,
+    job: (options: WithConfig & Selection, ids: readonly string[]) => Promise<unknown>,
+  ): void => {
+    queue
+      .command(`${name} [ids...]`)
+      .description(description)
+      .option('--recipient <address>', 'only deliveries for this recipient; without ids, all of them')
+      .addOption(new Option('--kind <kind>', 'only posts or only mails').choices(['post', 'mail']))
+      .addOption(config())
+      .addOption(json())
+      .action(async (ids: string[], options: WithConfig & Selection) => void (await job(options, ids)));
+  };
+  act('retry', 'try queued deliveries now', (options, ids) =>
+    operateQueue(requireConfig(options.config).config, 'retry', ids, options),
+  );
+  act('release', 'let held deliveries go on, decided anew', (options, ids) =>
+    operateQueue(requireConfig(options.config).config, 'release', ids, options),
+  );
+  act('bounce', 'give deliveries up and tell the sender', (options, ids) =>
+    bounceQueue(requireConfig(options.config).config, ids, options),
+  );
+  act('delete', 'give deliveries up without a word', (options, ids) =>
+    operateQueue(requireConfig(options.config).config, 'delete', ids, options),
+  );
+}
+
+/** Ends the process after a command, with its output written out. */
+export async function main(argv: readonly string[]): Promise<void> {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EX.OK); // `imipd queue list | head`
+    throw error;
+  });
+  if (argv.length === 0) print('imipd: no command given; imipd --help lists them');
+  process.exitCode = argv.length === 0 ? EX.USAGE : await run(argv);
+}

@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto';
+import type { Config, HopConfig } from '../config/options.ts';
+import { openDirectory } from '../gateway.ts';
+import { silentLog } from '../observe/log.ts';
+import { type ReachOptions, reach } from '../observe/reach.ts';
+import { CommandError, EX } from './exit.ts';
+import { print, printJson } from './output.ts';
+import { withStore } from './queue.ts';
+import { reachable, submit } from './submit.ts';
+
+export type CheckOptions = {
+  readonly probe?: boolean;
+  readonly to?: string;
+  readonly wait?: string;
+  readonly json?: boolean;
+};
+
+/** One thing that was looked at. */
+export type Finding = { readonly what: string; readonly verdict: 'ok' | 'warning' | 'error'; readonly detail: string };
+
+const REACH_MS = 5_000;
+
+/** Said wherever an administrator sets up a listener for outside mail: what stands between a forger and a calendar. */
+export const AUTHORS_NOTE =
+  'authors of outside mail are not verified (no DKIM, SPF or DMARC is looked at): beyond refusing our own domains as ORGANIZER or replying ATTENDEE, and an ORGANIZER other than the one who was posted before, what a mail claims is believed; let only an MTA that filters forgeries connect';
+
+/**
+ * Looks at everything a gateway needs, without starting one.
+ * @returns whether nothing is wrong
+ */
+export async function checkSite(config: Config, warnings: readonly string[], options: CheckOptions): Promise<boolean> {
+  const findings: Finding[] = [
+    {
+      what: 'configuration',
+      verdict: 'ok',
+      detail: `${config.listeners.length} listeners, ${config.domains.length} domains`,
+    },
+    ...warnings.map((detail): Finding => ({ what: 'configuration', verdict: 'warning', detail })),
+    ...(config.listeners.some((listener) => listener.origin === 'outside')
+      ? [{ what: 'authors', verdict: 'warning', detail: AUTHORS_NOTE } as const]
+      : []),
+    await checkDirectory(config),
+    ...(await Promise.all(calendarServers(config).map(checkCalendarServer))),
+    ...(await checkHops(config)),
+  ];
+  if (options.probe === true) findings.push(await probeLoop(config, options));
+  if (options.json === true) printJson(findings);
+  else for (const finding of findings) print(`${finding.verdict.padEnd(8)}${finding.what}: ${finding.detail}`);
+  return findings.every((finding) => finding.verdict !== 'error');
+}
+
+async function checkDirectory(config: Config): Promise<Finding> {
+  if (config.directory === undefined)
+    return {
+      what: 'directory',
+      verdict: 'warning',
+      detail: 'none is configured: every recipient is unknown, all mail is passed on',
+    };
+  await using directory = await openDirectory(config, silentLog);
+  const wrong = await directory.probe(AbortSignal.timeout(30_000));
+  return wrong === undefined
+    ? { what: 'directory', verdict: 'ok', detail: 'answers' }
+    : { what: 'directory', verdict: 'error', detail: wrong };
+}
+
+function calendarServers(config: Config): URL[] {
+  const { backEnds, default: usual, domainMap } = config.calendar;
+  const urls = [...backEnds.values(), ...(usual === undefined ? [] : [usual]), ...(domainMap?.entries ?? [])].map(
+    (server) => server.url,
+  );
+  return [...new Map(urls.map((url) => [new URL(url).origin, new URL(url)])).values()];
+}
+
+async function checkCalendarServer(url: URL): Promise<Finding> {
+  const secure = url.protocol === 'https:';
+  const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
+  return finding(`calendar server ${url.origin}`, {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port,
+    timeoutMs: REACH_MS,
+    ...(secure ? { tls: {} } : {}),
+  });
+}
+
+async function checkHops(config: Config): Promise<Finding[]> {
+  const hops: [string, HopConfig | undefined][] = [
+    ['next hop', config.nextHop],
+    ['smart host', config.smartHost],
+  ];
+  return Promise.all(hops.flatMap(([what, hop]) => (hop === undefined ? [] : [checkHop(what, hop)])));
+}
+
+async function checkHop(what: string, hop: HopConfig): Promise<Finding> {
+  const { host, port } = hop.address;
+  const tls = hop.tls === 'implicit' ? { tls: hop.ca === undefined ? {} : { ca: hop.ca } } : {};
+  return finding(`${what} ${host}:${port}`, { host, port, timeoutMs: REACH_MS, greets: true, ...tls });
+}
+
+async function finding(what: string, options: ReachOptions): Promise<Finding> {
+  const reached = await reach(options);
+  if (!reached.ok) return { what, verdict: 'error', detail: `cannot be reached: ${reached.reason}` };
+  if (reached.greeting !== '' && !reached.greeting.startsWith('220'))
+    return { what, verdict: 'error', detail: `greets with "${reached.greeting}", want 220` };
+  return { what, verdict: 'ok', detail: reached.greeting === '' ? 'answers' : reached.greeting };
+}
+
+/**
+ * Sends one message through the running gateway and watches the queue for its return: a next hop that sends our mail
+ * back to us would send every mail round in circles.
+ */
+async function probeLoop(config: Config, options: CheckOptions): Promise<Finding> {
+  const what = 'mail loop';
+  const listener = config.listeners.find((one) => one.mode === 'filter');
+  if (listener === undefined) return { what, verdict: 'ok', detail: 'no filter listener, so no mail is passed on' };
+  const to = options.to ?? `postmaster@${config.domains[0] ?? config.hostname}`;
+  const waitMs = Number(options.wait ?? '15') * 1000;
+  if (!Number.isFinite(waitMs) || waitMs <= 0)
+    throw new CommandError(EX.USAGE, `got --wait ${options.wait ?? ''}, want a number of seconds, such as 15`);
+  const messageId = `<probe-${randomBytes(8).toString('hex')}@${config.hostname}>`;
+  const content = [
+    `From: <postmaster@${config.hostname}>`,
+    `To: <${to}>`,
+    'Subject: imipd mail loop probe',
+    `Message-ID: ${messageId}`,
+    'Auto-Submitted: auto-generated',
+    '',
+    'Sent by imipd check --probe, to see whether mail that is passed on comes back.',
+    '',
+  ].join('\r\n');
+  const entrance = { host: reachable(listener.address.host), port: listener.address.port, protocol: listener.protocol };
+  const [outcome] = await submit(entrance, '', [to], Buffer.from(content));
+  if (outcome?.kind !== 'delivered') {
+    return {
+      what,
+      verdict: 'error',
+      detail: `the probe was not accepted on listener ${listener.name}: ${outcome?.diagnostic ?? outcome?.reason ?? 'no answer'}; is the gateway running?`,
+    };
+  }
+  const end = Date.now() + waitMs;
+  for (;;) {
+    const passes = await withStore(config, (store) => store.byMessageId(messageId));
+    if (passes.length > 1) {
+      return {
+        what,
+        verdict: 'error',
+        detail: `the probe to ${to} came back to us: the next hop sends what we pass on to this gateway again; see docs/mta/postfix.md, Loops`,
+      };
+    }
+    if (Date.now() >= end)
+      return {
+        what,
+        verdict: 'ok',
+        detail: `the probe to ${to} was passed on and did not come back within ${waitMs / 1000} s`,
+      };
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}

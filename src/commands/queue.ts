@@ -1,0 +1,210 @@
+import { createReporter } from '../../channel/bounce/deliver.ts';
+import { whoIsTold } from '../../rules/notify.ts';
+import type { Config } from '../config/options.ts';
+import type { Outcome } from '../mail/outcome.ts';
+import { openSqliteStore } from '../queue/sqlite.ts';
+import { type Delivery, type DeliveryState, type Message, STATES, type Store } from '../queue/store.ts';
+import { CommandError, EX } from './exit.ts';
+import { print, printJson, printTable } from './output.ts';
+
+export type ListOptions = {
+  readonly all?: boolean;
+  readonly held?: boolean;
+  readonly state?: string;
+  readonly recipient?: string;
+  readonly json?: boolean;
+};
+export type Selection = { readonly recipient?: string; readonly kind?: 'post' | 'mail'; readonly json?: boolean };
+
+/** Opens the queue beside a server that may be running on it. */
+export async function withStore<T>(config: Config, job: (store: Store) => Promise<T> | T): Promise<T> {
+  await using store = await openSqliteStore({ folder: config.state, exclusive: false });
+  return await job(store);
+}
+
+export async function listQueue(config: Config, options: ListOptions): Promise<void> {
+  const states = statesOf(options);
+  const rows = await withStore(config, (store) =>
+    store.list({ states, ...(options.recipient === undefined ? {} : { recipient: options.recipient }) }),
+  );
+  if (options.json === true) {
+    printJson(rows);
+    return;
+  }
+  if (rows.length === 0) {
+    print(options.all === true ? 'The queue has no record.' : 'The queue is empty.');
+    return;
+  }
+  printTable(
+    ['ID', 'KIND', 'STATE', 'RECIPIENT', 'FROM', 'TRIES', 'NEXT', 'METHOD', 'REASON'],
+    rows.map((row) => [
+      row.queueId,
+      row.kind,
+      row.state,
+      row.recipient,
+      row.message.envelope.reversePath === '' ? '<>' : row.message.envelope.reversePath,
+      String(row.attempts),
+      row.state === 'queued' ? time(row.dueAt) : '-',
+      row.message.method ?? '-',
+      reasonOf(row),
+    ]),
+  );
+}
+
+export async function showMessage(
+  config: Config,
+  queueId: string,
+  options: { readonly json?: boolean },
+): Promise<void> {
+  const found = await withStore(config, (store) => store.message(queueId));
+  if (found === undefined) throw unknownId(queueId);
+  if (options.json === true) {
+    printJson(found);
+    return;
+  }
+  const { message, deliveries } = found;
+  print(`${message.id}  ${message.messageId ?? 'without Message-ID'}`);
+  print(
+    `  received ${time(message.receivedAt)} on ${message.listener} (${message.mode}, ${message.origin}) from ${message.client.address}, ${message.size} octets`,
+  );
+  print(
+    `  from <${message.envelope.reversePath}>${message.method === undefined ? '' : `, ${message.method} ${message.uid ?? ''}`}`,
+  );
+  for (const delivery of deliveries) {
+    print(
+      `  ${delivery.kind} for ${delivery.recipient}: ${delivery.state}, ${delivery.attempts} attempts${delivery.state === 'queued' ? `, next ${time(delivery.dueAt)}` : ''}`,
+    );
+    if (delivery.outcome !== undefined)
+      print(
+        `    last: ${delivery.outcome.kind} ${delivery.outcome.status} ${delivery.outcome.diagnostic ?? delivery.outcome.reason}`,
+      );
+    if (delivery.told !== undefined) print(`    told: ${delivery.told}`);
+    for (const decision of delivery.decisions) {
+      print(`    decided: ${decision.rule}`);
+      for (const step of decision.steps) print(`      ${step.question} ${step.answer}`);
+    }
+  }
+}
+
+/** `retry`, `release` and `delete`. @returns how many deliveries were changed */
+export async function operateQueue(
+  config: Config,
+  action: 'retry' | 'release' | 'delete',
+  ids: readonly string[],
+  selection: Selection,
+): Promise<number> {
+  return withStore(config, async (store) => {
+    const chosen = choose(store, ids, selection, action === 'release' ? ['held'] : ['queued', 'held']);
+    const changed = await store.operate(
+      action,
+      chosen.map((one) => one.id),
+      Date.now(),
+    );
+    report(action, chosen, changed, selection);
+    return changed.size;
+  });
+}
+
+/** Gives deliveries up now, telling the sender as an expiry would. @returns how many were changed */
+export async function bounceQueue(config: Config, ids: readonly string[], selection: Selection): Promise<number> {
+  return withStore(config, async (store) => {
+    const reporter = createReporter({ hostname: config.hostname, store, clock: Date.now });
+    const chosen = choose(store, ids, selection, ['queued', 'held']);
+    const outcome: Outcome = { kind: 'failed', status: '5.0.0', reason: 'returned by the administrator' };
+    const changed = new Set<number>();
+    for (const [message, deliveries] of Map.groupBy(chosen, (one) => one.message)) {
+      for (const delivery of deliveries) {
+        const notify = message.envelope.recipients[delivery.position]?.notify;
+        const telling = whoIsTold({
+          mode: message.mode,
+          kind: delivery.kind,
+          outcomeKind: 'failed',
+          nullReversePath: message.envelope.reversePath === '',
+          relayedWithoutDsn: false,
+          sessionWaits: false,
+          ...(notify === undefined ? {} : { notify }),
+        });
+        const dsns =
+          telling.told === 'dsn' ? [await reporter(message, [{ delivery, outcome, action: telling.action }])] : [];
+        for (const id of await store.operate('fail', [delivery.id], Date.now(), { outcome, told: telling.told, dsns }))
+          changed.add(id);
+      }
+    }
+    report('bounce', chosen, changed, selection);
+    return changed.size;
+  });
+}
+
+type Chosen = Delivery & { readonly message: Message };
+
+function choose(
+  store: Store,
+  ids: readonly string[],
+  selection: Selection,
+  states: readonly DeliveryState[],
+): Chosen[] {
+  if (ids.length === 0 && selection.recipient === undefined) {
+    throw new CommandError(EX.USAGE, 'got nothing to act on; name queue ids, or a recipient with --recipient ADDRESS');
+  }
+  const open = ids.length === 0 ? store.list({ states }) : ids.flatMap((id) => ofMessage(store, id, states));
+  return open.filter(
+    (one) =>
+      (selection.kind === undefined || one.kind === selection.kind) &&
+      (selection.recipient === undefined || one.recipient.toLowerCase() === selection.recipient.toLowerCase()),
+  );
+}
+
+function ofMessage(store: Store, queueId: string, states: readonly DeliveryState[]): Chosen[] {
+  const found = store.message(queueId);
+  if (found === undefined) throw unknownId(queueId);
+  return found.deliveries
+    .filter((delivery) => states.includes(delivery.state))
+    .map((delivery) => ({ ...delivery, message: found.message }));
+}
+
+function report(action: string, chosen: readonly Chosen[], changed: ReadonlySet<number>, selection: Selection): void {
+  if (selection.json === true) {
+    printJson(
+      chosen.map((one) => ({
+        queueId: one.queueId,
+        kind: one.kind,
+        recipient: one.recipient,
+        changed: changed.has(one.id),
+      })),
+    );
+    return;
+  }
+  for (const one of chosen) {
+    print(
+      `${one.queueId} ${one.kind} ${one.recipient}: ${changed.has(one.id) ? `${action} done` : 'not changed: an attempt is under way, or it has ended; try again'}`,
+    );
+  }
+  if (chosen.length === 0) print(`nothing to ${action}`);
+}
+
+function statesOf(options: ListOptions): readonly DeliveryState[] {
+  if (options.held === true) return ['held'];
+  if (options.all === true) return STATES;
+  if (options.state === undefined) return ['queued', 'held'];
+  const state = STATES.find((one) => one === options.state);
+  if (state === undefined)
+    throw new CommandError(EX.USAGE, `got --state ${options.state}, want one of ${STATES.join(', ')}`);
+  return [state];
+}
+
+function reasonOf(row: Delivery): string {
+  const post = row.decisions.at(-1)?.post;
+  const decided = post !== undefined && 'reason' in post ? post.reason : undefined;
+  return row.outcome?.reason ?? decided ?? '';
+}
+
+function unknownId(queueId: string): CommandError {
+  return new CommandError(
+    EX.DATAERR,
+    `got queue id ${queueId}, which the queue does not know; imipd queue list --all shows what it does`,
+  );
+}
+
+function time(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}

@@ -1,0 +1,176 @@
+import type { ChannelName } from '../../channel/channel.ts';
+import { ledgerRows } from '../../rules/news.ts';
+import { type Telling, whoIsTold } from '../../rules/notify.ts';
+import { nextAttempt } from '../../rules/retry.ts';
+import type { SchedulingObject } from '../itip/message.ts';
+import type { Decision } from '../mail/disposition.ts';
+import { isNullReversePath } from '../mail/envelope.ts';
+import type { Outcome } from '../mail/outcome.ts';
+import type { Delivery, Message, Settlement } from '../queue/store.ts';
+import type { FlowContext, ReportLine } from './context.ts';
+
+/** What one attempt found out about one delivery. */
+export type Result = {
+  readonly delivery: Delivery;
+  readonly channel: ChannelName;
+  readonly decision?: Decision;
+  readonly user?: string;
+  /** Of a post: raises the ledger when delivered. */
+  readonly object?: SchedulingObject;
+  readonly transferMs?: number;
+} & (
+  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  | { readonly kind: 'held' | 'skipped'; readonly reason: string }
+);
+
+/**
+ * Commits what an attempt gave: states, next attempts, ledger, and who is told of a failure, in one transaction; then
+ * writes the log line of each recipient.
+ */
+export async function settle(
+  context: FlowContext,
+  message: Message,
+  results: readonly Result[],
+  startedAt: number,
+): Promise<void> {
+  if (results.length === 0) return;
+  const now = context.clock();
+  const session = context.sessions.get(message.id);
+  const committed = Promise.withResolvers<void>();
+  // Whoever waits for this settlement waits in `Session.close`; a failed commit is reported by the throw below.
+  committed.promise.catch(() => undefined);
+  const settlements: Settlement[] = [];
+  const report: ReportLine[] = [];
+
+  for (const result of results) {
+    const { delivery } = result;
+    const step =
+      result.kind === 'outcome'
+        ? afterOutcome(context, message, delivery, result.outcome, now)
+        : { state: result.kind };
+    const outcome = step.state === 'expired' ? step.outcome : result.kind === 'outcome' ? result.outcome : undefined;
+    const waits = session?.open === true && delivery.kind === awaited(message);
+    const told = toldOf(message, delivery, step.state, outcome, waits);
+    if (told?.told === 'dsn' && outcome !== undefined) report.push({ delivery, outcome, action: told.action });
+    if (waits) session.report(delivery.position, { deliveryId: delivery.id, outcome, committed: committed.promise });
+    settlements.push({
+      id: delivery.id,
+      state: step.state,
+      attempted: result.kind === 'outcome',
+      ...('dueAt' in step ? { dueAt: step.dueAt } : {}),
+      ...(outcome === undefined ? {} : { outcome }),
+      ...(result.decision === undefined ? {} : { decision: result.decision }),
+      ...(result.user === undefined ? {} : { user: result.user }),
+      ...(told !== undefined && told.told !== 'reply' ? { told: told.told } : {}),
+      ...(step.state === 'delivered' && result.object !== undefined && result.user !== undefined
+        ? { ledger: ledgerRows(result.object, result.user, now) }
+        : {}),
+    });
+    logAttempt(context, message, result, step.state, outcome, startedAt, now);
+  }
+  try {
+    const dsns = report.length === 0 ? [] : [await context.report(message, report)];
+    await context.store.settle(settlements, dsns, now);
+    committed.resolve();
+  } catch (error) {
+    committed.reject(error);
+    throw error;
+  }
+  context.poke();
+}
+
+/** Which of a recipient's two deliveries the session's reply is about. */
+export function awaited(message: Pick<Message, 'mode'>): 'post' | 'mail' {
+  return message.mode === 'filter' ? 'mail' : 'post';
+}
+
+type Step =
+  | { readonly state: 'delivered' | 'failed' | 'held' | 'skipped' }
+  | { readonly state: 'queued'; readonly dueAt: number }
+  | { readonly state: 'expired'; readonly outcome: Outcome };
+
+function afterOutcome(context: FlowContext, message: Message, delivery: Delivery, outcome: Outcome, now: number): Step {
+  if (outcome.kind !== 'deferred') return { state: outcome.kind };
+  const next = nextAttempt(
+    {
+      createdAt: delivery.createdAt,
+      heldMs: delivery.heldMs,
+      attempts: delivery.attempts + 1,
+      now,
+      ...(outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs }),
+      ...(delivery.kind === 'post' && message.endsAtMs !== undefined ? { endsAtMs: message.endsAtMs } : {}),
+    },
+    context.retry[delivery.kind],
+    context.random(),
+  );
+  if (next.kind === 'retry') return { state: 'queued', dueAt: next.dueAt };
+  return {
+    state: 'expired',
+    outcome: {
+      ...outcome,
+      status: '4.4.7',
+      reason: `given up after ${delivery.attempts + 1} attempts: ${outcome.reason}`,
+    },
+  };
+}
+
+/** Who is told how a delivery ended; undefined while it has not. */
+export function toldOf(
+  message: Message,
+  delivery: Delivery,
+  state: Settlement['state'],
+  outcome: Outcome | undefined,
+  sessionWaits: boolean,
+): Telling | undefined {
+  if (state !== 'failed' && state !== 'expired' && state !== 'delivered') return undefined;
+  const notify = message.envelope.recipients[delivery.position]?.notify;
+  return whoIsTold({
+    mode: message.mode,
+    kind: delivery.kind,
+    outcomeKind: state,
+    nullReversePath: isNullReversePath(message.envelope),
+    relayedWithoutDsn: outcome?.kind === 'delivered' && outcome.relayedWithoutDsn === true,
+    sessionWaits,
+    ...(notify === undefined ? {} : { notify }),
+  });
+}
+
+/** One line per recipient per attempt; the keys and their meaning stand in docs/log.md. */
+function logAttempt(
+  context: FlowContext,
+  message: Message,
+  result: Result,
+  state: Settlement['state'],
+  outcome: Outcome | undefined,
+  startedAt: number,
+  now: number,
+): void {
+  const { delivery } = result;
+  const recipient = message.envelope.recipients[delivery.position];
+  const shown = state === 'expired' ? state : (outcome?.kind ?? state);
+  const alarm = outcome?.alarm === true || result.decision?.alarm === true;
+  const level = alarm || shown === 'expired' ? 'warn' : 'info';
+  context.log[level]({
+    queueId: message.id,
+    messageId: message.messageId,
+    from: message.envelope.reversePath,
+    to: delivery.recipient,
+    origTo: recipient?.orcpt ?? recipient?.received,
+    channel: result.channel,
+    relay: outcome?.relay ?? 'none',
+    attempt: delivery.attempts + (result.kind === 'outcome' ? 1 : 0),
+    outcome: shown,
+    status: outcome?.status,
+    reason: result.kind === 'outcome' ? outcome?.reason : result.reason,
+    rule: result.decision?.rule,
+    ...(outcome?.diagnostic === undefined ? {} : { diagnostic: outcome.diagnostic }),
+    ...(alarm ? { alarm: true } : {}),
+    ...(delivery.uid === undefined ? {} : { uid: delivery.uid, method: message.method }),
+    delayMs: now - message.receivedAt,
+    delays: {
+      intake: delivery.createdAt - message.receivedAt,
+      queue: startedAt - delivery.createdAt,
+      transfer: result.transferMs ?? 0,
+    },
+  });
+}
