@@ -1,0 +1,35 @@
+import { PASSWORD } from '../servers/servers.ts';
+
+/** A user's default calendar on Cyrus, through CalDAV as the user's own program would. */
+export class CyrusCalendar {
+  readonly #base: string;
+  readonly #authorization: string;
+
+  constructor(url: string, user: string) {
+    this.#base = `${url}/dav/calendars/user/${user}/Default/`;
+    this.#authorization = `Basic ${Buffer.from(`${user}:${PASSWORD}`).toString('base64')}`;
+  }
+
+  /** The stored object with lines unfolded; undefined when there is none. */
+  async read(uid: string): Promise<string | undefined> {
+    const response = await fetch(this.#address(uid), { headers: { Authorization: this.#authorization } });
+    const text = await response.text();
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw new Error(`GET ${uid}: ${response.status} ${text}`);
+    return text.replace(/\r?\n[ \t]/g, '');
+  }
+
+  async put(uid: string, object: string): Promise<void> {
+    const response = await fetch(this.#address(uid), {
+      method: 'PUT',
+      headers: { Authorization: this.#authorization, 'Content-Type': 'text/calendar' },
+      body: object,
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`PUT ${uid}: ${response.status} ${text}`);
+  }
+
+  #address(uid: string): string {
+    return `${this.#base}${encodeURIComponent(uid).replaceAll('%40', '@')}.ics`;
+  }
+}
