@@ -171,7 +171,8 @@ export class Connection extends SMTPConnection {
   }
 
   #answer({ code, status, text }: Reply): void {
-    this.send(code, `${status} ${text.slice(0, MAX_REPLY_TEXT).replace(NON_ASCII, '?')}`);
+    const line = text.slice(0, MAX_REPLY_TEXT).replace(/\s+/g, ' ').replace(NON_ASCII, '?');
+    this.send(code, `${status} ${line}`);
   }
 
   #expire(reason: string): void {

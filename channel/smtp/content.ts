@@ -75,8 +75,9 @@ export class Content implements AsyncIterable<Buffer> {
     return this.#newlines.count;
   }
 
-  /** Gives the reader this error in place of the rest; after a {@link ContentLostError} no more is awaited. */
+  /** Gives the reader this error in place of the rest, unless the end of data was seen; after a {@link ContentLostError} no more is awaited. */
   fail(error: ContentRefusedError | ContentLostError): void {
+    if (this.#ended) return;
     this.#error ??= error;
     this.discard();
     this.#wake?.();
@@ -129,9 +130,9 @@ export class Content implements AsyncIterable<Buffer> {
   }
 
   #end(): void {
-    this.#ended = true;
     if (!this.#discarding) this.#keep(this.#newlines.end());
     if (this.#limits.bareNewline === 'reject' && this.#newlines.count > 0) this.#refuseBareNewline();
+    this.#ended = true;
     this.#wake?.();
     this.#settle(true);
   }

@@ -39,7 +39,7 @@ export class SmtpListener extends SMTPServer {
       hideENHANCEDSTATUSCODES: false,
       hideDSN: false,
       authOptional: true,
-      disabledCommands: ['AUTH', 'HELP', 'WIZ', 'SHELL', 'KILL', ...(tls?.kind === 'starttls' ? [] : ['STARTTLS'])],
+      disabledCommands: ['AUTH', 'WIZ', 'SHELL', 'KILL', ...(tls?.kind === 'starttls' ? [] : ['STARTTLS'])],
       disableReverseLookup: true,
       logger: false,
       maxClients: settings.maxConnections,

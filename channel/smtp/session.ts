@@ -63,10 +63,11 @@ export class Session {
     const { acceptor, listener, hostname, maxRecipients } = this.#context;
     const transaction = this.#transaction;
     if (transaction === undefined) return reply('5.5.1', 'need MAIL first');
-    const command = parseRcpt(line, hostname);
-    if (command.kind === 'refused') return command.reply;
-    if (transaction.recipients.length >= maxRecipients) return reply('4.5.3', 'too many recipients in one transaction');
     try {
+      const command = parseRcpt(line, hostname);
+      if (command.kind === 'refused') return command.reply;
+      if (transaction.recipients.length >= maxRecipients)
+        return reply('4.5.3', 'too many recipients in one transaction');
       const verdict = await acceptor.recipient(listener, command.recipient, transaction.gone.signal);
       if (verdict.kind === 'refused') return verdict.reply;
       transaction.recipients.push(verdict.recipient);
@@ -102,10 +103,10 @@ export class Session {
     }
     content.discard();
     const complete = await content.settled;
-    if (content.bareNewlines > 0) {
-      const facts = { listener: listener.name, client: peer.address, from: transaction.mail.reversePath };
-      log.info({ ...facts, bareNewlines: content.bareNewlines }, 'bare CR or LF in a message');
-    }
+    const { bareNewlines, error } = content;
+    const facts = { listener: listener.name, client: peer.address, from: transaction.mail.reversePath };
+    if (bareNewlines > 0) log.info({ ...facts, bareNewlines }, 'bare CR or LF in a message');
+    if (error !== undefined) log.info({ ...facts, reason: error.message }, 'message not taken');
     return complete ? replies : [];
   }
 

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import type { OptionPath, Problem } from './field.ts';
 import type { HostPort } from './kinds.ts';
 import type { Config, DirectoryConfig, HopConfig, ListenerConfig } from './options.ts';
+import type { OptionPath, Problem } from './problem.ts';
 
 /** What options say together. `about` are all the options it rests on; `path` is the one to change. */
 export type Finding = Problem & { readonly level: 'error' | 'warning'; readonly about: readonly OptionPath[] };

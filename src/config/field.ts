@@ -1,16 +1,5 @@
 import { z } from 'zod';
-import { nearest } from './suggest.ts';
-
-/** Where an option stands in the YAML: names of options, and numbers for places in a list. */
-export type OptionPath = readonly (string | number)[];
-
-/** Something wrong with one option; `text` says what was found and what was wanted. */
-export type Problem = {
-  readonly path: OptionPath;
-  readonly text: string;
-  /** The option that an unknown name most likely means. */
-  readonly meant?: OptionPath;
-};
+import { alternatives, type Problem, shown, unknownOption } from './problem.ts';
 
 /** How the parts of an option hang together, for the documentation. */
 export type Shape =
@@ -78,6 +67,8 @@ type Spec<T, Suffix extends string> = About & {
   readonly read: (given: unknown) => Reading<T>;
 };
 
+const WITHOUT_VALUE = { suffix: '', optional: false, fallback: undefined, secret: false } as const;
+
 /** An option with one plain value. Without `default` it must be given, unless `optional()` is put around it. */
 export function value<T, Suffix extends string>(spec: Spec<T, Suffix>): Field<T, Suffix, false> {
   const schema = z.unknown().transform((found, context): T => {
@@ -110,16 +101,7 @@ export function optional<T, Suffix extends string>(field: Field<T, Suffix, boole
 /** An option that administrators try and that we refuse with a reason. It does not appear in the documentation. */
 export function refused(reason: string): Field<never, '', true> {
   const schema = z.undefined({ error: () => reason });
-  return {
-    schema,
-    suffix: '',
-    optional: true,
-    doc: reason,
-    form: 'nothing',
-    fallback: undefined,
-    secret: false,
-    shape: { kind: 'refused' },
-  };
+  return { ...WITHOUT_VALUE, schema, optional: true, doc: reason, form: 'nothing', shape: { kind: 'refused' } };
 }
 
 /** A group of named options. Without a default all of its parts must have one; an empty section counts as given. */
@@ -128,28 +110,19 @@ export function section<F extends Fields>(
   about: { readonly doc: string },
 ): Field<SectionValue<F>, '', false> {
   const siblings = Object.keys(fields).filter((name) => fields[name]?.shape.kind !== 'refused');
-  const unknownOption = z.unknown().superRefine((_, context) => {
+  const stranger = z.unknown().superRefine((_, context) => {
     context.addIssue({ code: 'custom', message: 'unknown option', params: { siblings } });
   });
   const form = `a section with ${siblings.join(', ')}`;
   const shape = Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.schema]));
-  const body = z.object(shape, { error: (issue) => `got ${shown(issue.input)}, need ${form}` }).catchall(unknownOption);
+  const body = z.object(shape, { error: (issue) => `got ${shown(issue.input)}, need ${form}` }).catchall(stranger);
   // Every name is put in, so that zod asks each field about its absence instead of judging by itself.
   const absent = Object.fromEntries(Object.keys(fields).map((name) => [name, undefined]));
   const schema = z.preprocess(
     (found) => (found === undefined || found === null || isRecord(found) ? { ...absent, ...found } : found),
     body.transform((found) => renamed(found, fields) as SectionValue<F>),
   );
-  return {
-    schema,
-    suffix: '',
-    optional: false,
-    doc: about.doc,
-    form,
-    fallback: undefined,
-    secret: false,
-    shape: { kind: 'section', fields },
-  };
+  return { ...WITHOUT_VALUE, schema, doc: about.doc, form, shape: { kind: 'section', fields } };
 }
 
 /** A list of like options. */
@@ -207,13 +180,11 @@ export function map<T>(
       return entries;
     });
   return {
+    ...WITHOUT_VALUE,
     schema,
-    suffix: '',
-    optional: false,
     doc: about.doc,
     form,
     fallback: written({}),
-    secret: false,
     shape: { kind: 'map', key: about.key, item },
   };
 }
@@ -226,6 +197,11 @@ export function variants<K extends string, V extends Readonly<Record<string, Fie
 ): Field<{ [N in keyof V & string]: { readonly [P in K]: N } & Value<V[N]> }[keyof V & string], '', false> {
   type Out = { [N in keyof V & string]: { readonly [P in K]: N } & Value<V[N]> }[keyof V & string];
   const form = `a section with ${key}: ${alternatives(Object.keys(of))}`;
+  const kindWith = (option: string): string | undefined =>
+    Object.keys(of).find((kind) => {
+      const shape = of[kind]?.shape;
+      return shape?.kind === 'section' && Object.hasOwn(shape.fields, option);
+    });
   const schema = z.unknown().transform((found, context): Out => {
     if (!isRecord(found)) {
       context.addIssue({ code: 'custom', message: `got ${shown(found)}, need ${form}` });
@@ -243,11 +219,17 @@ export function variants<K extends string, V extends Readonly<Record<string, Fie
     }
     const result = chosen.schema.safeParse(rest);
     if (result.success) return { [key]: name, ...result.data } as Out;
-    for (const issue of result.error.issues) context.issues.push({ ...issue, input: undefined } as z.core.$ZodRawIssue);
+    for (const issue of result.error.issues) {
+      const kind =
+        issue.path.length === 1 && siblingsOf(issue) !== undefined ? kindWith(String(issue.path[0])) : undefined;
+      const message = kind === undefined ? issue.message : `goes with ${key}: ${kind}, not with ${key}: ${name}`;
+      const params = kind === undefined && issue.code === 'custom' ? issue.params : undefined;
+      context.addIssue({ code: 'custom', message, path: issue.path, ...(params === undefined ? {} : { params }) });
+    }
     return z.NEVER;
   });
   const shape: Shape = { kind: 'variants', key, doc: about.keyDoc, default: about.default, of };
-  return { schema, suffix: '', optional: false, doc: about.doc, form, fallback: undefined, secret: false, shape };
+  return { ...WITHOUT_VALUE, schema, doc: about.doc, form, shape };
 }
 
 /**
@@ -262,24 +244,10 @@ export function check<T>(
   if (result.success) return { ok: true, value: result.data as T };
   const problems = result.error.issues.map((issue) => {
     const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
-    const siblings = issue.code === 'custom' ? issue.params?.siblings : undefined;
-    return Array.isArray(siblings) ? unknownOptionAt(path, siblings, field) : { path, text: issue.message };
+    const siblings = siblingsOf(issue);
+    return siblings === undefined ? { path, text: issue.message } : unknownOption(path, siblings, field);
   });
   return { ok: false, problems };
-}
-
-/** A value as an error shows it: quoted, on one line, short. */
-export function shown(found: unknown): string {
-  if (found === undefined || found === null) return 'nothing';
-  if (Array.isArray(found)) return 'a list';
-  if (typeof found === 'object') return 'a section';
-  const text = String(found);
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
-}
-
-/** `a, b or c` */
-export function alternatives(names: readonly string[]): string {
-  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
 }
 
 export function isRecord(found: unknown): found is Record<string, unknown> {
@@ -304,26 +272,8 @@ function written(fallback: unknown): string | undefined {
   return `\`${text}\``;
 }
 
-function unknownOptionAt(path: OptionPath, siblings: readonly string[], root: AnyField): Problem {
-  const name = String(path.at(-1));
-  const near = nearest(name, siblings);
-  const meant = near === undefined ? placesOf(name, root)[0] : [...path.slice(0, -1), near];
-  if (meant !== undefined) return { path, text: `unknown option; did you mean ${pathText(meant)}?`, meant };
-  return { path, text: `unknown option; known here are ${siblings.join(', ')}` };
-}
-
-/** Where else an option of this name stands, among the sections that need no index. */
-function placesOf(name: string, field: AnyField, at: OptionPath = []): OptionPath[] {
-  const { shape } = field;
-  if (shape.kind === 'variants') return Object.values(shape.of).flatMap((variant) => placesOf(name, variant, at));
-  if (shape.kind !== 'section') return [];
-  return Object.entries(shape.fields).flatMap(([key, part]) => {
-    const here = [...at, key];
-    return key === name && part.shape.kind !== 'refused' ? [here] : placesOf(name, part, here);
-  });
-}
-
-/** `listeners[0].max-size` */
-export function pathText(path: OptionPath): string {
-  return path.map((step, index) => (typeof step === 'number' ? `[${step}]` : index === 0 ? step : `.${step}`)).join('');
+/** The names that stand beside an option which nobody knows; undefined when something else is wrong. */
+function siblingsOf(issue: z.core.$ZodIssue): readonly string[] | undefined {
+  const siblings: unknown = issue.code === 'custom' ? issue.params?.siblings : undefined;
+  return Array.isArray(siblings) ? siblings : undefined;
 }

@@ -2,11 +2,12 @@ import { X509Certificate } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { normalizeDomain } from '../mail/address.ts';
 import { parseNetworks } from '../mail/network.ts';
-import { alternatives, type Field, type Reading, value } from './field.ts';
+import { type Field, type Reading, value } from './field.ts';
+import { alternatives } from './problem.ts';
 import { fileErrorText, resolveSecret, Secret, type SecretSources } from './secrets.ts';
 
 type About = { readonly doc: string; readonly default?: string };
-type Limits = { readonly min: string; readonly max: string };
+type Limits = { readonly min: string; readonly max: string; readonly example?: string };
 
 /** What reading options needs of the machine; `load.ts` provides it. */
 export type Site = SecretSources & {
@@ -47,7 +48,7 @@ function measured<S extends 'Ms' | 'Bytes'>(
   return value({
     ...about,
     suffix,
-    form: `${what} with a unit from ${about.min} to ${about.max}, such as ${about.default ?? about.min}`,
+    form: `${what} with a unit from ${about.min} to ${about.max}, such as ${about.default ?? about.example ?? about.min}`,
     read: (given): Reading<number> => {
       const found = amount(given, units);
       return found !== undefined && found >= low && found <= high ? { ok: true, value: found } : { ok: false };

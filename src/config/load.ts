@@ -2,9 +2,10 @@ import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { crossCheck, type Finding } from './checks.ts';
-import { check, isRecord, type OptionPath, type Problem, pathText } from './field.ts';
+import { check, isRecord } from './field.ts';
 import type { Site } from './kinds.ts';
 import { type Config, options } from './options.ts';
+import { type OptionPath, type Problem, pathText } from './problem.ts';
 import { fileErrorText } from './secrets.ts';
 import { parseYaml } from './source.ts';
 

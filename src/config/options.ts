@@ -209,7 +209,7 @@ function smartHost(site: Site) {
 
 function queue() {
   const delays = (about: { doc: string; default: readonly string[] }) =>
-    list(duration({ doc: 'A pause.', min: '100ms', max: '1d' }), { ...about, atLeastOne: true });
+    list(duration({ doc: 'A pause.', min: '100ms', max: '1d', example: '30s' }), { ...about, atLeastOne: true });
   return section(
     {
       'post-lifetime': duration({

@@ -1,5 +1,5 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, visit } from 'yaml';
-import type { OptionPath } from './field.ts';
+import type { OptionPath } from './problem.ts';
 
 /** A YAML text taken apart: plain data, and the line each part stands on. */
 export type Source = {

@@ -7,7 +7,7 @@ export function nearest(name: string, candidates: readonly string[]): string | u
   let best: { readonly name: string; readonly distance: number } | undefined;
   for (const candidate of candidates) {
     const distance = editDistance(wanted, candidate);
-    if (distance > Math.max(1, Math.floor(candidate.length / 3))) continue;
+    if (distance > Math.max(1, Math.floor(candidate.length * 0.4))) continue;
     if (best === undefined || distance < best.distance) best = { name: candidate, distance };
   }
   return best?.name;

@@ -3,9 +3,17 @@ import { domainToASCII } from 'node:url';
 /** A mailbox address taken apart; `domain` is in lower-case A-label form, `local` as it was written. */
 export type AddressParts = { readonly local: string; readonly domain: string };
 
-/** Domain in the one form we store, compare and relay: lower case, A-labels. Empty when it is no domain at all. */
+/**
+ * Domain in the one form we store, compare and relay: lower case, A-labels; an address literal (RFC 5321 §4.1.3) as it
+ * is. Empty when it is no domain at all.
+ */
 export function normalizeDomain(domain: string): string {
-  return domainToASCII(domain.trim().replace(/\.$/, '')).toLowerCase();
+  const written = domain.trim().replace(/\.$/, '');
+  if (/^\[[0-9a-z.:-]+\]$/i.test(written)) return written;
+  const name = written.toLowerCase();
+  // domainToASCII is made for URLs: it cuts paths and ports off, decodes %2e, and reads a number as an IPv4 address.
+  if (/[\s!-,/:-@[-^`{-\x7f]/.test(name)) return '';
+  return /^[0-9.]*$/.test(name) ? name : domainToASCII(name);
 }
 
 /**

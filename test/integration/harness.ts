@@ -29,7 +29,7 @@ export class Gateway {
   /** @returns once it serves. @throws with the log when it does not */
   static async start(yaml: string): Promise<Gateway> {
     const gateway = new Gateway(await mkdtemp(join(tmpdir(), 'imipd-gateway-')));
-    writeFileSync(gateway.config, yaml);
+    gateway.write(yaml);
     try {
       await gateway.restart();
     } catch (error) {
@@ -41,6 +41,11 @@ export class Gateway {
 
   get config(): string {
     return join(this.folder, 'imipd.yaml');
+  }
+
+  /** Replaces imipd.yaml; the running process does not notice. */
+  write(yaml: string): void {
+    writeFileSync(this.config, yaml);
   }
 
   /** Every line since the first start, oldest first. */

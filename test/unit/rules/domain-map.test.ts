@@ -104,7 +104,10 @@ describe('a line that cannot be used is left out with the reason', () => {
     ['a.test=ftp://a.test/', 'got the URL "ftp://a.test/", need one with http:// or https://'],
     ['a.test=a.test:8080/ischedule', 'got the URL "a.test:8080/ischedule", need one with http:// or https://'],
     ['a.test=http://', 'got the URL "http://", need one with http:// or https://'],
-    ['a.test=http://bob:geheim@a.test/', 'got a URL with a user name or password in it, need one without: URLs are logged'],
+    [
+      'a.test=http://bob:geheim@a.test/',
+      'got a URL with a user name or password in it, need one without: URLs are logged',
+    ],
     ['a.test=http://a.test/ profil=cyrus', 'got the option "profil=cyrus", need profile=NAME'],
     ['a.test=http://a.test/ cyrus', 'got the option "cyrus", need profile=NAME'],
     [
