@@ -1,16 +1,20 @@
-import { buildTree, type Component, componentName, properties, property } from '../src/itip/components.ts';
+import { buildTree, type Component, properties, property } from '../src/itip/components.ts';
 import { type ContentLine, textValue, writtenLine } from '../src/itip/content-lines.ts';
 import { formatUtc, parseDateTime, parseDuration } from '../src/itip/date-time.ts';
 import { isMethod, type Repair } from '../src/itip/message.ts';
 import { METHOD_RULES } from './data/methods.ts';
 import type { RepairName } from './data/repairs.ts';
+import { frame } from './repair-frame.ts';
 import { LINE_RULES } from './repair-line.ts';
+import { listed, note, type RepairLog } from './repair-log.ts';
 
 /** What a repair may know beside the lines. */
 export type RepairContext = {
   /** The mail's Date, ms since the epoch; stands in for a missing DTSTAMP. */
   readonly mailDate?: number;
   readonly maxDepth: number;
+  /** Of a line that was joined. */
+  readonly maxLineBytes: number;
 };
 
 export type Repaired =
@@ -22,12 +26,6 @@ export type Repaired =
     }
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** Text that may be joined to a line before it: nothing there decides who is invited, or when. */
-const FREE_TEXT = new Set(['DESCRIPTION', 'SUMMARY', 'LOCATION', 'COMMENT', 'CONTACT', 'CATEGORIES', 'RESOURCES']);
-/** A physical line this long was folded, so its continuation belongs to it without a line break between. */
-const FOLDED_OCTETS = 70;
-/** Repairs of one name that are listed one by one. */
-const LISTED = 10;
 const PRODID = '-//imipd//imipd//EN';
 
 /**
@@ -36,8 +34,8 @@ const PRODID = '-//imipd//imipd//EN';
  * @param source the text that `lines` were read from
  */
 export function repair(source: string, lines: readonly ContentLine[], context: RepairContext): Repaired {
-  const log = new Map<RepairName, Repair[]>();
-  const framed = frame(source, lines, log);
+  const log: RepairLog = new Map();
+  const framed = frame(source, lines, context.maxLineBytes, log);
   if (typeof framed === 'string') return { kind: 'refused', reason: framed };
   const tree = buildTree(framed, context.maxDepth);
   if (tree.kind === 'refused') return tree;
@@ -49,69 +47,6 @@ export function repair(source: string, lines: readonly ContentLine[], context: R
   const rebuilt = buildTree(mended, context.maxDepth);
   if (rebuilt.kind === 'refused') return rebuilt;
   return { kind: 'calendar', lines: mended, calendar: rebuilt.calendar, repairs: listed(log) };
-}
-
-/** The lines from BEGIN:VCALENDAR to its END, broken folds joined; a reason when that cannot be. */
-function frame(
-  source: string,
-  lines: readonly ContentLine[],
-  log: Map<RepairName, Repair[]>,
-): readonly ContentLine[] | string {
-  const isFrame = (name: string) => (line: ContentLine) => line.name === name && componentName(line) === 'VCALENDAR';
-  const begin = lines.findIndex(isFrame('BEGIN'));
-  if (begin < 0) return 'the calendar part has no BEGIN:VCALENDAR';
-  const end = lines.findIndex(isFrame('END'));
-  if (end < begin) return 'END:VCALENDAR is missing, the calendar part is cut short';
-  if (lines.slice(end + 1).some(isFrame('BEGIN'))) return 'more than one VCALENDAR in the calendar part';
-  const before = lines[0];
-  const after = lines[end + 1];
-  if (begin > 0 && before !== undefined)
-    note(log, 'junk-before-begin', before.line, `${begin} lines before BEGIN:VCALENDAR dropped`);
-  if (after !== undefined)
-    note(log, 'junk-after-end', after.line, `${lines.length - end - 1} lines after END:VCALENDAR dropped`);
-  const inside = begin === 0 && after === undefined ? lines : lines.slice(begin, end + 1);
-  return inside.some((line) => line.name === '') ? joinBroken(source, inside, log) : inside;
-}
-
-function joinBroken(
-  source: string,
-  lines: readonly ContentLine[],
-  log: Map<RepairName, Repair[]>,
-): readonly ContentLine[] | string {
-  const joined: ContentLine[] = [];
-  let pieces: string[] = [];
-  let lastOctets = 0;
-  const close = (): void => {
-    const line = joined.at(-1);
-    if (line !== undefined && pieces.length > 0)
-      joined[joined.length - 1] = writtenLine(line.text + pieces.join(''), line.line);
-    pieces = [];
-  };
-  for (const line of lines) {
-    if (line.name !== '') {
-      close();
-      joined.push(line);
-      lastOctets = octetsOfLastFold(source, line);
-      continue;
-    }
-    const before = joined.at(-1);
-    const folded = lastOctets >= FOLDED_OCTETS;
-    const isText = before !== undefined && (FREE_TEXT.has(before.name) || before.name.startsWith('X-'));
-    if (before === undefined || before.name === 'BEGIN' || before.name === 'END' || !(folded || isText)) {
-      return `line ${line.line} is no content line (name, colon, value)`;
-    }
-    pieces.push(folded ? line.text : `\\n${line.text}`);
-    note(log, 'broken-fold', line.line, `joined to ${before.name}${folded ? '' : ' with an escaped line break'}`);
-    lastOctets = Buffer.byteLength(line.text);
-  }
-  close();
-  return joined;
-}
-
-function octetsOfLastFold(source: string, line: ContentLine): number {
-  if (line.start < 0) return 0;
-  const text = source.slice(line.start, line.end).trimEnd();
-  return Buffer.byteLength(text.slice(text.lastIndexOf('\n') + 1));
 }
 
 /** Runs every rule over the tree. @returns why the object cannot be mended, if so */
@@ -208,11 +143,11 @@ function mendLines(component: Component, edits: Edits): void {
 
 /** Changes to lines, kept apart until all rules have seen the tree as it came. */
 class Edits {
-  readonly #log: Map<RepairName, Repair[]>;
+  readonly #log: RepairLog;
   readonly #replaced = new Map<ContentLine, ContentLine | undefined>();
   readonly #inserted = new Map<ContentLine, ContentLine[]>();
 
-  constructor(log: Map<RepairName, Repair[]>) {
+  constructor(log: RepairLog) {
     this.#log = log;
   }
 
@@ -257,23 +192,6 @@ class Edits {
     }
     return result;
   }
-}
-
-function note(log: Map<RepairName, Repair[]>, name: RepairName, line: number, detail: string): void {
-  const entries = log.get(name);
-  if (entries === undefined) log.set(name, [{ name, line, detail }]);
-  else entries.push({ name, line, detail });
-}
-
-/** In order of lines; of one name at most `LISTED`, so that a hostile object makes no endless record. */
-function listed(log: ReadonlyMap<RepairName, readonly Repair[]>): readonly Repair[] {
-  const repairs: Repair[] = [];
-  for (const [name, entries] of log) {
-    repairs.push(...entries.slice(0, LISTED));
-    const rest = entries[LISTED];
-    if (rest !== undefined) repairs.push({ name, line: rest.line, detail: `and ${entries.length - LISTED} more` });
-  }
-  return repairs.sort((a, b) => a.line - b.line);
 }
 
 function valueOfProperty(component: Component, name: string): string {

@@ -117,18 +117,9 @@ async function probeLoop(config: Config, options: CheckOptions): Promise<Finding
   if (!Number.isFinite(waitMs) || waitMs <= 0)
     throw new CommandError(EX.USAGE, `got --wait ${options.wait ?? ''}, want a number of seconds, such as 15`);
   const messageId = `<probe-${randomBytes(8).toString('hex')}@${config.hostname}>`;
-  const content = [
-    `From: <postmaster@${config.hostname}>`,
-    `To: <${to}>`,
-    'Subject: imipd mail loop probe',
-    `Message-ID: ${messageId}`,
-    'Auto-Submitted: auto-generated',
-    '',
-    'Sent by imipd check --probe, to see whether mail that is passed on comes back.',
-    '',
-  ].join('\r\n');
+  const content = probeMail(config.hostname, to, messageId);
   const entrance = { host: reachable(listener.address.host), port: listener.address.port, protocol: listener.protocol };
-  const [outcome] = await submit(entrance, '', [to], Buffer.from(content));
+  const [outcome] = await submit(entrance, '', [to], content);
   if (outcome?.kind !== 'delivered') {
     return {
       what,
@@ -154,4 +145,43 @@ async function probeLoop(config: Config, options: CheckOptions): Promise<Finding
       };
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
+}
+
+/**
+ * The probe looks like an invitation, since an MTA may send only those to us, and schedules nothing: PUBLISH is never
+ * posted.
+ */
+function probeMail(hostname: string, to: string, messageId: string): Buffer {
+  const lines = [
+    `From: <postmaster@${hostname}>`,
+    `To: <${to}>`,
+    'Subject: imipd mail loop probe',
+    `Message-ID: ${messageId}`,
+    'Auto-Submitted: auto-generated',
+    'MIME-Version: 1.0',
+    'Content-Type: multipart/mixed; boundary="probe"',
+    '',
+    '--probe',
+    'Content-Type: text/plain; charset=us-ascii',
+    '',
+    'Sent by imipd check --probe, to see whether mail that is passed on comes back.',
+    '--probe',
+    'Content-Type: text/calendar; charset=utf-8; method=PUBLISH',
+    '',
+    'BEGIN:VCALENDAR',
+    'VERSION:2.0',
+    'PRODID:-//imipd//probe//EN',
+    'METHOD:PUBLISH',
+    'BEGIN:VEVENT',
+    `UID:${messageId.slice(1, -1)}`,
+    'DTSTAMP:20000101T000000Z',
+    'DTSTART:20000101T000000Z',
+    'SUMMARY:imipd mail loop probe',
+    `ORGANIZER:mailto:postmaster@${hostname}`,
+    'END:VEVENT',
+    'END:VCALENDAR',
+    '--probe--',
+    '',
+  ];
+  return Buffer.from(lines.join('\r\n'));
 }

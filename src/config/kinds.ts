@@ -3,7 +3,7 @@ import { isIPv6 } from 'node:net';
 import { normalizeDomain } from '../mail/address.ts';
 import { parseNetworks } from '../mail/network.ts';
 import { type Field, type Reading, value } from './field.ts';
-import { alternatives } from './problem.ts';
+import { alternatives, shown } from './problem.ts';
 import { fileErrorText, resolveSecret, Secret, type SecretSources } from './secrets.ts';
 
 type About = { readonly doc: string; readonly default?: string };
@@ -115,11 +115,16 @@ export function text(
   );
 }
 
-/** A mail domain, in the normal form that everything is compared in. */
-export function domain(about: About): Field<string, '', false> {
-  return words({ ...about, form: 'a mail domain, such as example.com' }, (given) => {
-    if (given.includes('@'))
-      return { ok: false, why: `got the address ${JSON.stringify(given)}, need a mail domain, such as example.com` };
+/**
+ * A mail domain, in the normal form that everything is compared in.
+ * @param about.whyNoAddress added to the error for a whole address
+ */
+export function domain(about: About & { readonly whyNoAddress?: string }): Field<string, '', false> {
+  const form = 'a mail domain, such as example.com';
+  return words({ ...about, form }, (given) => {
+    if (given.includes('@')) {
+      return { ok: false, why: `got the address ${shown(given)}, need ${form}${about.whyNoAddress ?? ''}` };
+    }
     const found = readDomain(given);
     return found === undefined ? { ok: false } : { ok: true, value: found };
   });

@@ -57,11 +57,17 @@ export function listener(site: Site) {
           { doc: 'Offers TLS; without it the listener speaks in clear.' },
         ),
       ),
-      'copy-domains': map(domain({ doc: 'The domain of the user.' }), {
-        doc: 'For `mode: copy`: the domain of the duplicate, and the domain of the user it stands for.',
-        key: 'mail domain',
-        readKey: readDomain,
-      }),
+      'copy-domains': map(
+        domain({
+          doc: 'The domain of the user.',
+          whyNoAddress: ': one collecting address cannot serve, since only the envelope tells whose calendar is meant',
+        }),
+        {
+          doc: 'For `mode: copy`: the domain of the duplicate, and the domain of the user it stands for.',
+          key: 'mail domain',
+          readKey: readDomain,
+        },
+      ),
       collect: refused(
         'a copy listener cannot have one collecting address: only the envelope tells whose calendar is meant, so the user must be the envelope recipient; send the duplicate to user@copy.example.com and set copy-domains',
       ),

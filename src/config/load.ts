@@ -152,9 +152,12 @@ function siteOf(folder: string, env: Environment): Site {
 }
 
 function readBounded(path: string): Buffer {
-  const { size } = statSync(path);
-  if (size > MAX_FILE_BYTES)
-    throw Object.assign(new Error('file too large'), { code: `larger than ${MAX_FILE_BYTES / 1e6} MB` });
+  const stat = statSync(path);
+  if (stat.isCharacterDevice() || stat.isBlockDevice())
+    throw Object.assign(new Error(path), { code: 'it is a device' });
+  if (stat.size > MAX_FILE_BYTES) {
+    throw Object.assign(new Error(path), { code: `it is larger than ${MAX_FILE_BYTES / 1e6} MB` });
+  }
   return readFileSync(path);
 }
 

@@ -41,6 +41,12 @@ suite(['slapd', 'cyrus', 'davical', 'postfix'], 'a Postfix that filters what the
 
   test('an invitation is refused 5.4.6 the fifth time, and its sender hears of it once', () =>
     expectRefusal(site, 'filter@outside.test'));
+
+  test('`imipd check --probe` says that mail comes back', async () => {
+    const { code, out } = await site.gateway.command('check', '--probe', '--to', ALICE);
+    expect(out).toMatch(/^error +mail loop: the probe to alice@example\.test came back/m);
+    expect(code).toBe(69);
+  });
 });
 
 suite(['slapd', 'cyrus', 'davical', 'postfix'], 'a Postfix that is set up as its page says', () => {

@@ -13,7 +13,7 @@ const SERVERS: Readonly<Record<string, { readonly needs: readonly string[]; read
     script: 'cyrus.sh',
   },
   davical: { needs: ['/usr/share/davical/htdocs/caldav.php', 'php', 'psql', 'openssl', 'curl'], script: 'davical.sh' },
-  postfix: { needs: ['postfix', 'swaks'], script: 'postfix.sh' },
+  postfix: { needs: ['postfix'], script: 'postfix.sh' },
   sink: { needs: ['smtp-sink'], script: 'sink.sh' },
 };
 

@@ -296,14 +296,17 @@ directory: {servers: ["ldaps://ldap.example.com"], base: o=isp, bind-dn: cn=imip
   test('that cannot be had are an error that shows none of them', () => {
     using folder = new ConfigFolder();
     folder.write('empty', '\n');
-    const errors = ['"env:NOPE"', '"file:none"', '"file:empty"', '"gehe\\nim"', '[geheim]'].flatMap((password) => {
-      const loaded = folder.load(directory(password));
-      return loaded.ok ? ['taken'] : loaded.errors;
-    });
+    const errors = ['"env:NOPE"', '"file:none"', '"file:empty"', '"file:/dev/zero"', '"gehe\\nim"', '[geheim]'].flatMap(
+      (password) => {
+        const loaded = folder.load(directory(password));
+        return loaded.ok ? ['taken'] : loaded.errors;
+      },
+    );
     expect(errors).toEqual([
       'imipd.yaml:4: directory.password: the environment variable NOPE is not set; set it, or name a file with file:/path',
       'imipd.yaml:4: directory.password: cannot read none (no such file); name a file that this user may read',
       'imipd.yaml:4: directory.password: empty is empty; put the secret in it',
+      'imipd.yaml:4: directory.password: cannot read /dev/zero (it is a device); name a file that this user may read',
       'imipd.yaml:4: directory.password: got a secret that is not shown here, need a secret: its text, file:/path or env:NAME',
       'imipd.yaml:4: directory.password: got a list, need a secret: its text, file:/path or env:NAME',
     ]);

@@ -46,13 +46,20 @@ describe('reading', () => {
     expect(textValue(writtenLine(text, 1))).toBe(value);
   });
 
-  test.each(['no colon here', ': no name', 'two words: x', 'ATTENDEE;CN="never ends', 'Größe:1'])('%s is no content line', (text) => {
-    expect(writtenLine(text, 1).name).toBe('');
-  });
+  test.each(['no colon here', ': no name', 'two words: x', 'ATTENDEE;CN="never ends', 'Größe:1'])(
+    '%s is no content line',
+    (text) => {
+      expect(writtenLine(text, 1).name).toBe('');
+    },
+  );
 
   test.each([
     ['a line over the limit', `X-A:${'a'.repeat(97)}\r\n`, 'line 1 is longer than 100 octets'],
-    ['a line over the limit by its folds', `UID:1\r\nX-A:a\r\n${' aaaaaaaaa\r\n'.repeat(12)}`, 'line 2 is longer than 100 octets'],
+    [
+      'a line over the limit by its folds',
+      `UID:1\r\nX-A:a\r\n${' aaaaaaaaa\r\n'.repeat(12)}`,
+      'line 2 is longer than 100 octets',
+    ],
     ['a line over the limit in octets only', `X-A:${'ä'.repeat(50)}\r\n`, 'line 1 is longer than 100 octets'],
     ['more lines than allowed', 'A:1\r\n'.repeat(5), 'more than 4 content lines'],
   ])('%s is refused', (_, text, reason) => {
@@ -75,7 +82,11 @@ describe('parameters', () => {
   });
 
   test('a composed line keeps name, spelling and line number', () => {
-    expect(composeLine(line, ['cn="Doe, John"'])).toMatchObject({ text: 'ATTENDEE;cn="Doe, John":mailto:bob@x', line: 7, start: -1 });
+    expect(composeLine(line, ['cn="Doe, John"'])).toMatchObject({
+      text: 'ATTENDEE;cn="Doe, John":mailto:bob@x',
+      line: 7,
+      start: -1,
+    });
   });
 });
 

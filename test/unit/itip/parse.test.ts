@@ -13,7 +13,8 @@ function read(source: string) {
   return object.object;
 }
 
-const request = (changes: Parameters<typeof event>[0], ...before: readonly string[]) => read(calendar('REQUEST', ...before, ...event(changes)));
+const request = (changes: Parameters<typeof event>[0], ...before: readonly string[]) =>
+  read(calendar('REQUEST', ...before, ...event(changes)));
 const OVERRIDE = event({
   SUMMARY: 'RECURRENCE-ID;RANGE=thisandfuture;TZID="Europe/Berlin":20261124t100000',
   SEQUENCE: 'SEQUENCE: 3',
@@ -48,11 +49,27 @@ test('an invitation whole', () => {
 test('attendees of all components are one list, the first spelling kept, parameters read', () => {
   const source = calendar(
     'REQUEST',
-    ...event({ ATTENDEE: ['ATTENDEE;CUTYPE=room;MEMBER="mailto:a@x.test","mailto:b@x.test":MAILTO:Room1@Example.COM', 'ATTENDEE:urn:uuid:1'] }),
-    ...event({ SUMMARY: 'RECURRENCE-ID:20261124T090000Z', ATTENDEE: ['ATTENDEE:mailto:room1@example.com', 'ATTENDEE;SENT-BY="mailto:s@example.com":mailto:bob%2Bx@example.com'] }),
+    ...event({
+      ATTENDEE: [
+        'ATTENDEE;CUTYPE=room;MEMBER="mailto:a@x.test","mailto:b@x.test":MAILTO:Room1@Example.COM',
+        'ATTENDEE:urn:uuid:1',
+      ],
+    }),
+    ...event({
+      SUMMARY: 'RECURRENCE-ID:20261124T090000Z',
+      ATTENDEE: [
+        'ATTENDEE:mailto:room1@example.com',
+        'ATTENDEE;SENT-BY="mailto:s@example.com":mailto:bob%2Bx@example.com',
+      ],
+    }),
   );
   expect(read(source).attendees).toEqual([
-    { uri: 'MAILTO:Room1@Example.COM', mailbox: 'Room1@example.com', cutype: 'ROOM', member: ['mailto:a@x.test', 'mailto:b@x.test'] },
+    {
+      uri: 'MAILTO:Room1@Example.COM',
+      mailbox: 'Room1@example.com',
+      cutype: 'ROOM',
+      member: ['mailto:a@x.test', 'mailto:b@x.test'],
+    },
     { uri: 'urn:uuid:1' },
     { uri: 'mailto:bob%2Bx@example.com', mailbox: 'bob+x@example.com', sentBy: 'mailto:s@example.com' },
   ]);
@@ -61,7 +78,11 @@ test('attendees of all components are one list, the first spelling kept, paramet
 test('each component is an instance with its own order', () => {
   expect(read(calendar('REQUEST', ...event({ SEQUENCE: [] }), ...OVERRIDE)).instances).toEqual([
     { recurrenceId: '', sequence: 0, dtstamp: '20261121T080000Z' },
-    { recurrenceId: '20261124T100000;TZID=Europe/Berlin;RANGE=THISANDFUTURE', sequence: 3, dtstamp: '20261122T080000Z' },
+    {
+      recurrenceId: '20261124T100000;TZID=Europe/Berlin;RANGE=THISANDFUTURE',
+      sequence: 3,
+      dtstamp: '20261122T080000Z',
+    },
   ]);
 });
 
@@ -87,13 +108,41 @@ describe('the end', () => {
     ['DTEND in UTC', request({}), Date.UTC(2026, 10, 24, 10)],
     ['DTSTART and DURATION', request({ DTEND: 'DURATION:PT90M' }), Date.UTC(2026, 10, 24, 10, 30)],
     ['DTSTART alone', request({ DTEND: [] }), Date.UTC(2026, 10, 24, 9)],
-    ['a zone that is there', request({ DTEND: 'DTEND;TZID=Berlin:20261124T110000' }, ...BERLIN), Date.UTC(2026, 10, 24, 10)],
-    ['a zone that is missing: 26 hours of slack', request({ DTEND: 'DTEND;TZID=Berlin:20261124T110000' }), Date.UTC(2026, 10, 24, 11) + hours(26)],
+    [
+      'a zone that is there',
+      request({ DTEND: 'DTEND;TZID=Berlin:20261124T110000' }, ...BERLIN),
+      Date.UTC(2026, 10, 24, 10),
+    ],
+    [
+      'a zone that is missing: 26 hours of slack',
+      request({ DTEND: 'DTEND;TZID=Berlin:20261124T110000' }),
+      Date.UTC(2026, 10, 24, 11) + hours(26),
+    ],
     ['floating time', request({ DTEND: 'DTEND:20261124T110000' }), Date.UTC(2026, 10, 24, 11) + hours(26)],
     ['a day', request({ DTSTART: 'DTSTART;VALUE=DATE:20261124', DTEND: [] }), Date.UTC(2026, 10, 25) + hours(26)],
-    ['days', request({ DTSTART: 'DTSTART;VALUE=DATE:20261124', DTEND: 'DTEND;VALUE=DATE:20261127' }), Date.UTC(2026, 10, 27) + hours(26)],
-    ['the latest of the components', read(calendar('REQUEST', ...EVENT, ...event({ SUMMARY: 'RECURRENCE-ID:20261124T090000Z', DTEND: 'DTEND:20261201T100000Z' }))), Date.UTC(2026, 11, 1, 10)],
-    ['DUE of a task', read(calendar('REQUEST', ...event({ 'BEGIN:': 'BEGIN:VTODO', DTEND: 'DUE:20261130T100000Z', 'END:': 'END:VTODO' }))), Date.UTC(2026, 10, 30, 10)],
+    [
+      'days',
+      request({ DTSTART: 'DTSTART;VALUE=DATE:20261124', DTEND: 'DTEND;VALUE=DATE:20261127' }),
+      Date.UTC(2026, 10, 27) + hours(26),
+    ],
+    [
+      'the latest of the components',
+      read(
+        calendar(
+          'REQUEST',
+          ...EVENT,
+          ...event({ SUMMARY: 'RECURRENCE-ID:20261124T090000Z', DTEND: 'DTEND:20261201T100000Z' }),
+        ),
+      ),
+      Date.UTC(2026, 11, 1, 10),
+    ],
+    [
+      'DUE of a task',
+      read(
+        calendar('REQUEST', ...event({ 'BEGIN:': 'BEGIN:VTODO', DTEND: 'DUE:20261130T100000Z', 'END:': 'END:VTODO' })),
+      ),
+      Date.UTC(2026, 10, 30, 10),
+    ],
     ['a series', request({ SUMMARY: 'RRULE:FREQ=DAILY;COUNT=2' }), undefined],
     ['dates', request({ SUMMARY: 'RDATE:20270101T090000Z' }), undefined],
     ['the rest of a series', read(calendar('REQUEST', ...OVERRIDE)), undefined],

@@ -3,15 +3,20 @@ import { prepareWord, WordFinder } from '../../../src/itip/prefilter.ts';
 
 const CALENDAR = prepareWord('calendar');
 
-test.each(['calendar', 'Content-Type: text/CALENDAR', 'calecalendar', 'xcalcalendarx', 'cCalEndArr'])('%s holds the word, however it is cut', (text) => {
-  for (let first = 0; first <= text.length; first++) {
-    for (let second = first; second <= text.length; second++) {
-      const finder = new WordFinder(CALENDAR);
-      const pieces = [text.slice(0, first), text.slice(first, second), text.slice(second)].map((piece) => Buffer.from(piece));
-      expect(pieces.some((piece) => finder.find(piece))).toBe(true);
+test.each(['calendar', 'Content-Type: text/CALENDAR', 'calecalendar', 'xcalcalendarx', 'cCalEndArr'])(
+  '%s holds the word, however it is cut',
+  (text) => {
+    for (let first = 0; first <= text.length; first++) {
+      for (let second = first; second <= text.length; second++) {
+        const finder = new WordFinder(CALENDAR);
+        const pieces = [text.slice(0, first), text.slice(first, second), text.slice(second)].map((piece) =>
+          Buffer.from(piece),
+        );
+        expect(pieces.some((piece) => finder.find(piece))).toBe(true);
+      }
     }
-  }
-});
+  },
+);
 
 test('one octet at a time is enough', () => {
   const finder = new WordFinder(CALENDAR);

@@ -5,7 +5,11 @@ import { calendar, event } from './samples.ts';
 const OBJECT = calendar(
   'REQUEST',
   ...event({
-    SUMMARY: ['SUMMARY:write to mailto:bob@example.com', 'DESCRIPTION:a long line that its sender has folded in an odd', '  place: bob@example.com'],
+    SUMMARY: [
+      'SUMMARY:write to mailto:bob@example.com',
+      'DESCRIPTION:a long line that its sender has folded in an odd',
+      '  place: bob@example.com',
+    ],
     ATTENDEE: [
       'ATTENDEE;CN="Bob: at work";ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=TR',
       ' UE:MAILTO:Bob@Example.COM',
@@ -15,7 +19,11 @@ const OBJECT = calendar(
 );
 
 test('only the value of the matching line changes, every other octet stays', () => {
-  const rewritten = rewriteAddress(Buffer.from(OBJECT), 'bob@example.com', 'robert.longname@calendar.example.com').toString();
+  const rewritten = rewriteAddress(
+    Buffer.from(OBJECT),
+    'bob@example.com',
+    'robert.longname@calendar.example.com',
+  ).toString();
   expect(rewritten).toBe(
     OBJECT.replace(
       'ATTENDEE;CN="Bob: at work";ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=TR\r\n UE:MAILTO:Bob@Example.COM\r\n',
@@ -26,7 +34,9 @@ test('only the value of the matching line changes, every other octet stays', () 
 
 test('the ORGANIZER is rewritten too', () => {
   const rewritten = rewriteAddress(Buffer.from(OBJECT), 'OLGA@example.org', 'o@example.org').toString();
-  expect(rewritten).toBe(OBJECT.replace('ORGANIZER;CN=Olga:mailto:olga@example.org', 'ORGANIZER;CN=Olga:mailto:o@example.org'));
+  expect(rewritten).toBe(
+    OBJECT.replace('ORGANIZER;CN=Olga:mailto:olga@example.org', 'ORGANIZER;CN=Olga:mailto:o@example.org'),
+  );
 });
 
 test('when nobody matches the very same buffer comes back', () => {

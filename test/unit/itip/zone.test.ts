@@ -8,7 +8,10 @@ import { crlf } from './samples.ts';
 const HOUR = 3_600_000;
 
 function zone(...lines: readonly string[]) {
-  const read = readLines(crlf('BEGIN:VTIMEZONE', 'TZID:X', ...lines, 'END:VTIMEZONE'), { maxLineBytes: 10_000, maxProperties: 10_000 });
+  const read = readLines(crlf('BEGIN:VTIMEZONE', 'TZID:X', ...lines, 'END:VTIMEZONE'), {
+    maxLineBytes: 10_000,
+    maxProperties: 10_000,
+  });
   if (read.kind === 'refused') throw new Error(read.reason);
   const tree = buildTree(read.lines, 8);
   if (tree.kind === 'refused') throw new Error(tree.reason);
@@ -32,10 +35,19 @@ const EXCHANGE_NEW_YORK = zone(
   ...observance('STANDARD', '16010101T020000', '-0400', '-0500', 'RRULE:FREQ=YEARLY;INTERVAL=1;BYDAY=1SU;BYMONTH=11'),
   ...observance('DAYLIGHT', '16010101T020000', '-0500', '-0400', 'RRULE:FREQ=YEARLY;INTERVAL=1;BYDAY=2SU;BYMONTH=3'),
 );
-const DATES = zone(...observance('STANDARD', '20200101T000000', '+0000', '+0300', 'RDATE:20220101T000000'), ...observance('DAYLIGHT', '20210101T000000', '+0300', '+0400'));
+const DATES = zone(
+  ...observance('STANDARD', '20200101T000000', '+0000', '+0300', 'RDATE:20220101T000000'),
+  ...observance('DAYLIGHT', '20210101T000000', '+0300', '+0400'),
+);
 const DAYS_OF_MONTH = zone(
   ...observance('STANDARD', '20000101T000000', '+0200', '+0100'),
-  ...observance('DAYLIGHT', '20000312T000000', '+0100', '+0200', 'RRULE:FREQ=YEARLY;BYMONTH=3;BYMONTHDAY=8,9,10,11,12,13,14;BYDAY=SU;UNTIL=20041231T000000Z'),
+  ...observance(
+    'DAYLIGHT',
+    '20000312T000000',
+    '+0100',
+    '+0200',
+    'RRULE:FREQ=YEARLY;BYMONTH=3;BYMONTHDAY=8,9,10,11,12,13,14;BYDAY=SU;UNTIL=20041231T000000Z',
+  ),
 );
 
 test.each([
@@ -55,10 +67,19 @@ test.each([
 
 test.each([
   ['no observance', zone()],
-  ['a rule that is not yearly', zone(...observance('STANDARD', '16010101T000000', '+0000', '+0100', 'RRULE:FREQ=SECONDLY'))],
-  ['a rule by hours', zone(...observance('STANDARD', '16010101T000000', '+0000', '+0100', 'RRULE:FREQ=YEARLY;BYHOUR=1,2,3'))],
+  [
+    'a rule that is not yearly',
+    zone(...observance('STANDARD', '16010101T000000', '+0000', '+0100', 'RRULE:FREQ=SECONDLY')),
+  ],
+  [
+    'a rule by hours',
+    zone(...observance('STANDARD', '16010101T000000', '+0000', '+0100', 'RRULE:FREQ=YEARLY;BYHOUR=1,2,3')),
+  ],
   ['an offset that is none', zone(...observance('STANDARD', '16010101T000000', 'Z', '+0100'))],
-  ['more observances than any zone has', zone(...Array.from({ length: 65 }, () => observance('STANDARD', '16010101T000000', '+0000', '+0100')).flat())],
+  [
+    'more observances than any zone has',
+    zone(...Array.from({ length: 65 }, () => observance('STANDARD', '16010101T000000', '+0000', '+0100')).flat()),
+  ],
 ])('%s says nothing', (_, vtimezone) => {
   expect(zoneOffsetAt(vtimezone, 0)).toBeUndefined();
 });
