@@ -7,7 +7,7 @@ import { CommandError, EX } from './exit.ts';
 export function hasConfig(file: string | undefined): boolean {
   return (
     file !== undefined ||
-    process.env['IMIPD_CONFIG'] !== undefined ||
+    process.env.IMIPD_CONFIG !== undefined ||
     DEFAULT_FILES.some((name) => statSync(name, { throwIfNoEntry: false })?.isFile())
   );
 }

@@ -11,7 +11,7 @@ import { silentLog } from '../observe/log.ts';
 import { CommandError, EX } from './exit.ts';
 import { readMail } from './inject.ts';
 import { print, printJson } from './output.ts';
-import { withStore } from './queue.ts';
+import { hasQueue, withStore } from './queue.ts';
 import { withCrlf } from './submit.ts';
 
 export type ExplainOptions = { readonly message?: string; readonly listener?: string; readonly json?: boolean };
@@ -31,7 +31,7 @@ export async function explain(config: Config, address: string, options: ExplainO
     : undefined;
   const user = userOf(recipient, lookup, policy);
   const ledger =
-    user === undefined || examination.kind === 'none'
+    user === undefined || examination.kind === 'none' || !hasQueue(config)
       ? []
       : await withStore(config, (store) => store.ledger(user, examination.object.uid));
   const decision = decide(

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { createReporter } from '../../channel/bounce/deliver.ts';
 import { whoIsTold } from '../../rules/notify.ts';
 import type { Config } from '../config/options.ts';
@@ -16,10 +18,24 @@ export type ListOptions = {
 };
 export type Selection = { readonly recipient?: string; readonly kind?: 'post' | 'mail'; readonly json?: boolean };
 
-/** Opens the queue beside a server that may be running on it. */
+/**
+ * Opens the queue beside a server that may be running on it.
+ * @throws CommandError when there is none: a command must not make one that the server's user could then not write
+ */
 export async function withStore<T>(config: Config, job: (store: Store) => Promise<T> | T): Promise<T> {
+  if (!hasQueue(config)) {
+    throw new CommandError(
+      EX.NOINPUT,
+      `${config.state}: holds no queue; start imipd serve first, or name its configuration with --config`,
+    );
+  }
   await using store = await openSqliteStore({ folder: config.state, exclusive: false });
   return await job(store);
+}
+
+/** Whether a gateway has ever been started on this configuration's state. */
+export function hasQueue(config: Config): boolean {
+  return existsSync(join(config.state, 'queue.sqlite'));
 }
 
 export async function listQueue(config: Config, options: ListOptions): Promise<void> {

@@ -1,19 +1,17 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { Blocking } from './sqlite-blocking.ts';
 import type { Delivery, NewDelivery, NewMessage } from './store.ts';
 
 /** Who takes a lease at intake, and until when it holds. */
 export type Lease = { readonly owner: string; readonly until: number };
 export type Accepted = { readonly deliveries: readonly Delivery[]; readonly claimed: ReadonlySet<number> };
 
-const OPEN_POST = `kind = 'post' AND state IN ('queued', 'held')`;
-
 /** Writes new messages, inside a transaction of its caller. */
 export class Intake {
   readonly #message: StatementSync;
   readonly #body: StatementSync;
   readonly #delivery: StatementSync;
-  readonly #earlierOfUser: StatementSync;
-  readonly #earlierOfAny: StatementSync;
+  readonly #blocking: Blocking;
 
   constructor(db: DatabaseSync) {
     this.#message = db.prepare(`INSERT INTO messages
@@ -24,10 +22,7 @@ export class Intake {
     this.#delivery = db.prepare(`INSERT INTO deliveries
       (message, position, kind, route, state, blocked, recipient, user, uid, created_at, due_at, lease_owner, lease_until)
       VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)`);
-    this.#earlierOfUser = db.prepare(
-      `SELECT 1 FROM deliveries WHERE uid = ? AND ${OPEN_POST} AND user IN ('', ?) AND message < ? LIMIT 1`,
-    );
-    this.#earlierOfAny = db.prepare(`SELECT 1 FROM deliveries WHERE uid = ? AND ${OPEN_POST} AND message < ? LIMIT 1`);
+    this.#blocking = new Blocking(db);
   }
 
   /**
@@ -121,8 +116,8 @@ export class Intake {
     const key = `${user ?? ''}\n${uid}`;
     const answer = known.get(key);
     if (answer !== undefined) return answer;
-    const earlier = user === undefined ? this.#earlierOfAny.get(uid, seq) : this.#earlierOfUser.get(uid, user, seq);
-    known.set(key, earlier !== undefined);
-    return earlier !== undefined;
+    const blocked = this.#blocking.isBlocked(uid, user, seq);
+    known.set(key, blocked);
+    return blocked;
   }
 }

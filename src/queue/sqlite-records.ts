@@ -51,8 +51,12 @@ export class Records {
       `SELECT body, spool_file, bytes FROM messages LEFT JOIN bodies ON message = seq WHERE id = ?`,
     );
     this.#ledger = db.prepare('SELECT * FROM ledger WHERE user = ? AND uid = ? ORDER BY recurrence_id, author');
-    this.#counts = db.prepare(`SELECT kind, state, count(*) AS n FROM deliveries
-      WHERE state IN ('queued', 'held') GROUP BY kind, state`);
+    this.#counts = db.prepare(`SELECT
+      count(*) FILTER (WHERE kind = 'post' AND state = 'queued') AS "post.queued",
+      count(*) FILTER (WHERE kind = 'post' AND state = 'held') AS "post.held",
+      count(*) FILTER (WHERE kind = 'mail' AND state = 'queued') AS "mail.queued",
+      count(*) FILTER (WHERE kind = 'mail' AND state = 'held') AS "mail.held"
+      FROM deliveries WHERE state IN ('queued', 'held')`);
     this.#newestId = db.prepare('SELECT id FROM messages ORDER BY id DESC LIMIT 1');
     this.#isSpooled = db.prepare('SELECT 1 FROM messages WHERE spool_file = ?');
     this.#deleteSettled = db.prepare(`DELETE FROM messages WHERE seq IN
@@ -134,9 +138,7 @@ export class Records {
   }
 
   counts(): Readonly<Record<string, number>> {
-    const counts: Record<string, number> = { 'post.queued': 0, 'post.held': 0, 'mail.queued': 0, 'mail.held': 0 };
-    for (const { kind, state, n } of this.#counts.all()) counts[`${kind}.${state}`] = Number(n);
-    return counts;
+    return { ...(this.#counts.get() as Record<string, number>) };
   }
 
   byMessageId(messageId: string): readonly Message[] {

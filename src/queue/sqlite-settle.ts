@@ -1,10 +1,10 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Outcome } from '../mail/outcome.ts';
+import { Blocking, type EndedPost } from './sqlite-blocking.ts';
 import { withDecision } from './sqlite-rows.ts';
 import type { DeliveryState, LedgerRow, OperatorAction, Settlement, Told } from './store.ts';
 
 const OPEN = `('queued', 'held')`;
-const IS_OPEN_POST = `kind = 'post' AND state IN ${OPEN}`;
 
 type OpenRow = {
   readonly message: number;
@@ -18,8 +18,8 @@ type OpenRow = {
 type Aftermath = {
   /** Messages that may be done with. */
   readonly messages: Set<number>;
-  /** Posts that stopped being open, or changed their user: what they blocked is asked anew. */
-  readonly keys: Map<string, { readonly uid: string; readonly user: string; readonly from: number }>;
+  /** Posts that stopped being open, or changed their user, by UID and former user: what they blocked may go. */
+  readonly ended: Map<string, EndedPost>;
 };
 
 /** Writes what attempts and operators change, inside a transaction of its caller. */
@@ -30,8 +30,7 @@ export class Settling {
   readonly #operate: Readonly<Record<OperatorAction, StatementSync>>;
   readonly #free: StatementSync;
   readonly #raise: StatementSync;
-  readonly #reviseUser: StatementSync;
-  readonly #reviseAll: StatementSync;
+  readonly #blocking: Blocking;
   readonly #anyOpen: StatementSync;
   readonly #anyUntold: StatementSync;
   readonly #untold: StatementSync;
@@ -73,13 +72,7 @@ export class Settling {
       (user, uid, recurrence_id, author, organizer, sequence, dtstamp, digest, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET used_at = max(used_at, excluded.used_at),
         ${['organizer', 'sequence', 'dtstamp', 'digest'].map(raised).join(', ')}`);
-    const earlier = `SELECT 1 FROM deliveries AS e WHERE e.uid = d.uid AND e.kind = 'post' AND e.state IN ${OPEN}`;
-    const revise = `UPDATE deliveries AS d SET blocked = CASE d.user
-        WHEN '' THEN EXISTS (${earlier} AND e.message < d.message)
-        ELSE EXISTS (${earlier} AND e.user IN ('', d.user) AND e.message < d.message) END
-      WHERE d.uid = :uid AND ${IS_OPEN_POST} AND d.message >= :from`;
-    this.#reviseAll = db.prepare(revise);
-    this.#reviseUser = db.prepare(`${revise} AND d.user IN ('', :user)`);
+    this.#blocking = new Blocking(db);
     this.#anyOpen = db.prepare(`SELECT 1 FROM deliveries WHERE message = ? AND state IN ${OPEN} LIMIT 1`);
     this.#anyUntold = db.prepare(
       `SELECT 1 FROM deliveries WHERE message = ? AND told IS NULL AND state IN ('failed', 'expired') LIMIT 1`,
@@ -98,7 +91,7 @@ export class Settling {
    * @returns spool files that no row names any more, to be deleted after the commit
    */
   settle(settlements: readonly Settlement[], now: number): string[] {
-    const aftermath: Aftermath = { messages: new Set(), keys: new Map() };
+    const aftermath: Aftermath = { messages: new Set(), ended: new Map() };
     for (const settlement of settlements) {
       const row = this.#open.get(settlement.id) as OpenRow | undefined;
       if (row === undefined) continue;
@@ -119,8 +112,9 @@ export class Settling {
       for (const raised of settlement.ledger ?? []) this.#raiseLedger(raised);
       const closed = state !== 'queued' && state !== 'held';
       if (closed) aftermath.messages.add(row.message);
-      if (closed || user !== row.user) note(aftermath, row, row.user);
-      if (user !== row.user) note(aftermath, row, user);
+      if (closed || user !== row.user) note(aftermath, row);
+      // Of an unknown user it blocked everybody; of a known one it begins to block the other, or to be blocked.
+      if (!closed && row.user !== '' && user !== row.user && row.uid !== null) this.#blocking.revise(row.uid, user);
     }
     return this.#finish(aftermath, now);
   }
@@ -130,7 +124,7 @@ export class Settling {
    * @returns spool files as `settle` does
    */
   tell(told: ReadonlyMap<number, Told>, now: number): string[] {
-    const aftermath: Aftermath = { messages: new Set(), keys: new Map() };
+    const aftermath: Aftermath = { messages: new Set(), ended: new Map() };
     for (const [id, how] of told) {
       const message = this.#told.get(how, id)?.message;
       if (typeof message === 'number') aftermath.messages.add(message);
@@ -160,7 +154,7 @@ export class Settling {
     now: number,
     failure?: { readonly outcome: Outcome; readonly told: Told },
   ): { readonly changed: Set<number>; readonly dropped: string[] } {
-    const aftermath: Aftermath = { messages: new Set(), keys: new Map() };
+    const aftermath: Aftermath = { messages: new Set(), ended: new Map() };
     const changed = new Set<number>();
     const more = action === 'fail' ? { outcome: JSON.stringify(failure?.outcome), told: failure?.told ?? null } : {};
     for (const id of ids) {
@@ -169,7 +163,7 @@ export class Settling {
       changed.add(id);
       if (action === 'retry' || action === 'release') continue;
       aftermath.messages.add(row.message);
-      note(aftermath, row, row.user);
+      note(aftermath, row);
     }
     return { changed, dropped: this.#finish(aftermath, now) };
   }
@@ -188,11 +182,8 @@ export class Settling {
     );
   }
 
-  #finish({ messages, keys }: Aftermath, now: number): string[] {
-    for (const { uid, user, from } of keys.values()) {
-      if (user === '') this.#reviseAll.run({ uid, from });
-      else this.#reviseUser.run({ uid, from, user });
-    }
+  #finish({ messages, ended }: Aftermath, now: number): string[] {
+    for (const post of ended.values()) this.#blocking.release(post);
     const dropped: string[] = [];
     for (const seq of messages) {
       if (this.#anyOpen.get(seq) !== undefined || this.#anyUntold.get(seq) !== undefined) continue;
@@ -207,8 +198,6 @@ export class Settling {
   }
 }
 
-function note({ keys }: Aftermath, row: Omit<OpenRow, 'decisions'>, user: string): void {
-  if (row.kind !== 'post' || row.uid === null) return;
-  const key = `${user}\n${row.uid}`;
-  keys.set(key, { uid: row.uid, user, from: Math.min(row.message, keys.get(key)?.from ?? row.message) });
+function note({ ended }: Aftermath, { kind, uid, user, message }: Omit<OpenRow, 'decisions'>): void {
+  if (kind === 'post' && uid !== null) ended.set(`${message}\n${user}\n${uid}`, { uid, user, message });
 }

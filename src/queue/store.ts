@@ -176,7 +176,7 @@ export type Store = {
   body(queueId: string): Promise<Buffer>;
   bodyStream(queueId: string): Readable;
   list(filter: ListFilter): readonly (Delivery & { readonly message: Message })[];
-  /** Counts of open deliveries by kind and state. */
+  /** Counts of open deliveries by kind and state: `post.queued`, `post.held`, `mail.queued`, `mail.held`. */
   counts(): Readonly<Record<string, number>>;
   /** Messages whose Message-ID header field is this, oldest first (`imipd check --probe`). */
   byMessageId(messageId: string): readonly Message[];
