@@ -163,7 +163,8 @@ async function take(
     object === undefined ? new Map<number, Lookup>() : await identify(context, envelope.recipients, incoming.signal);
   const claim = options.hasRoom();
   const deliveries = newDeliveries(context, message, object?.uid, known, claim);
-  if (examination.kind === 'none' && examination.calendar) {
+  const unexamined = received.size > context.examine.maxExamineBytes;
+  if (examination.kind === 'none' && (examination.calendar || unexamined || deliveries.length === 0)) {
     context.log.info({ queueId: id, messageId: message.messageId, reason: examination.reason }, 'nothing to schedule');
   }
 

@@ -98,7 +98,8 @@ function deadline(waitMs: number): { readonly over: Promise<undefined>; cancel()
 async function contentOf(context: FlowContext, { message, deliveries }: Claim): Promise<Content | undefined> {
   const kept = context.contents.get(message.id);
   if (kept !== undefined) return kept;
-  if (!message.calendar && !deliveries.some((delivery) => delivery.kind === 'post')) return undefined;
+  // Mail that is only passed on is streamed.
+  if (message.uid === undefined && !deliveries.some((delivery) => delivery.kind === 'post')) return undefined;
   const bytes = await context.store.body(message.id);
   return { bytes, examination: await examine(bytes, context.examine) };
 }

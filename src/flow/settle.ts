@@ -50,7 +50,8 @@ export async function settle(
         : { state: result.kind };
     const outcome = step.state === 'expired' ? step.outcome : result.kind === 'outcome' ? result.outcome : undefined;
     const waits = session?.open === true && delivery.kind === awaited(message);
-    const told = toldOf(message, delivery, step.state, outcome, waits);
+    // The reply tells refusals only: what was given up for lack of an answer goes out as a DSN after a 250.
+    const told = toldOf(message, delivery, step.state, outcome, waits && step.state !== 'expired');
     if (told?.told === 'dsn' && outcome !== undefined) report.push({ delivery, outcome, action: told.action });
     if (waits) session.report(delivery.position, { deliveryId: delivery.id, outcome, committed: committed.promise });
     settlements.push({

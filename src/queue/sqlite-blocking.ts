@@ -48,11 +48,10 @@ export class Blocking {
     this.#releaseUnknown.run({ uid, first });
     if (user !== '') this.#releaseUser.run({ uid, user });
     // Another one of the same or an earlier message that is still unknown blocks all that this one did.
-    else if (this.#earlierOfUser.get({ uid, user: '', message: message + 1 }) === undefined)
-      this.#releaseAll.run({ uid });
+    else if (this.#earlierOfUser.get({ uid, user: '', message: message }) === undefined) this.#releaseAll.run({ uid });
   }
 
-  /** Asks anew for every post of a user: one of another user turned out to be his. */
+  /** Asks anew for every post of a user: one more turned out to be his. */
   revise(uid: string, user: string): void {
     this.#revise.run({ uid, user });
   }

@@ -113,8 +113,7 @@ export class Settling {
       const closed = state !== 'queued' && state !== 'held';
       if (closed) aftermath.messages.add(row.message);
       if (closed || user !== row.user) note(aftermath, row);
-      // Of an unknown user it blocked everybody; of a known one it begins to block the other, or to be blocked.
-      if (!closed && row.user !== '' && user !== row.user && row.uid !== null) this.#blocking.revise(row.uid, user);
+      if (!closed && user !== row.user && row.uid !== null) this.#blocking.revise(row.uid, user);
     }
     return this.#finish(aftermath, now);
   }

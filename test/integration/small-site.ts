@@ -212,13 +212,20 @@ export function isAttempt(channel: 'ischedule' | 'smtp', text: string): (line: L
 
 export const QUEUE_POLL = { timeout: 15_000, interval: 50 };
 
-const USER = 'objectClass: inetOrgPerson\nobjectClass: inetMailUser\nobjectClass: icsCalendarUser\nobjectClass: davEntity';
+const USER =
+  'objectClass: inetOrgPerson\nobjectClass: inetMailUser\nobjectClass: icsCalendarUser\nobjectClass: davEntity';
 
 function people(): string {
   const user = (name: string, ...more: string[]) =>
-    [`dn: uid=${name},o=isp`, USER, `uid: ${name}`, `cn: ${name}`, `mail: ${name}@example.com`, 'davStore: home', ...more].join(
-      '\n',
-    );
+    [
+      `dn: uid=${name},o=isp`,
+      USER,
+      `uid: ${name}`,
+      `cn: ${name}`,
+      `mail: ${name}@example.com`,
+      'davStore: home',
+      ...more,
+    ].join('\n');
   return [
     'dn: o=isp\nobjectClass: organization\no: isp',
     user('alice', `mailAlternateAddress: ${SPECIAL.aliasOfAlice}`),
