@@ -2,6 +2,7 @@ import { type Dispatcher, errors, Pool } from 'undici';
 import type { Outcome } from '../../src/mail/outcome.ts';
 import type { Log } from '../../src/observe/log.ts';
 import type { Deliverer, PostBatch } from '../channel.ts';
+import { connectMs } from './begun.ts';
 import { judge, type PostResult, readSocketError, type Silence, type Verdict } from './failures.ts';
 import { recipientAddresses } from './profiles.ts';
 import { composeRequest, parseReply } from './wire.ts';
@@ -76,9 +77,13 @@ export class IScheduleDeliverer implements Deliverer<PostBatch> {
 
   async #post(batch: PostBatch, attempt: Attempt): Promise<readonly Outcome[]> {
     const exchange = new Exchange(batch.server);
+    const startedAt = performance.now();
+    // An object of its own for this post, by which its beginning is known; the bytes are the batch's.
+    const { buffer, byteOffset, byteLength } = batch.content;
+    const body = Buffer.from(buffer, byteOffset, byteLength);
     let result: PostResult;
     try {
-      result = await this.#follow(batch, exchange, attempt);
+      result = await this.#follow(batch, body, exchange, attempt);
     } catch (error) {
       if (error instanceof errors.InvalidArgumentError) return this.#ourBug(batch, error);
       const silence = attempt.ended ?? readSocketError(error);
@@ -88,17 +93,18 @@ export class IScheduleDeliverer implements Deliverer<PostBatch> {
     const sent = recipientAddresses(batch.profile, batch.recipients);
     const verdict = judge(result, batch.recipients, sent, exchange.relay, Date.now());
     this.#report(batch, result, verdict, exchange);
-    return verdict.outcomes;
+    const waited = connectMs(body, startedAt);
+    return verdict.outcomes.map((outcome) => ({ ...outcome, connectMs: waited }));
   }
 
-  async #follow(batch: PostBatch, exchange: Exchange, attempt: Attempt): Promise<PostResult> {
+  async #follow(batch: PostBatch, body: Buffer, exchange: Exchange, attempt: Attempt): Promise<PostResult> {
     const headers = composeRequest(batch, this.#options.userAgent);
     for (;;) {
       const response = await this.#pool(exchange.url).request({
         method: 'POST',
         path: exchange.url.pathname + exchange.url.search,
         headers,
-        body: batch.content,
+        body,
         signal: attempt.signal,
       });
       const httpStatus = response.statusCode;

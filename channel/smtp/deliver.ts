@@ -27,7 +27,14 @@ export class SmtpDeliverer implements Deliverer<MailBatch> {
    * connection: a next hop may close an idle session at any time, and nothing has been handed over yet.
    */
   async deliver(batch: MailBatch, signal: AbortSignal): Promise<readonly Outcome[]> {
+    const startedAt = performance.now();
     const lease = await this.#pool.acquire(signal);
+    const connectMs = Math.round(performance.now() - startedAt);
+    const outcomes = await this.#deliverBy(lease, batch, signal);
+    return outcomes.map((outcome) => ({ ...outcome, connectMs }));
+  }
+
+  async #deliverBy(lease: Lease | Trouble, batch: MailBatch, signal: AbortSignal): Promise<readonly Outcome[]> {
     if (isTrouble(lease)) return batch.recipients.map(() => fromTrouble(lease, this.destination));
     const attempt = await this.#attempt(batch, lease, signal);
     if (!lease.reused || !diedUnheard(attempt.replies)) return this.#finish(batch, attempt, lease);

@@ -51,7 +51,8 @@ export async function settle(
     const outcome = step.state === 'expired' ? step.outcome : result.kind === 'outcome' ? result.outcome : undefined;
     const waits = session?.open === true && delivery.kind === awaited(message);
     // The reply tells refusals only: what was given up for lack of an answer goes out as a DSN after a 250.
-    const told = toldOf(message, delivery, step.state, outcome, waits && step.state !== 'expired');
+    const client = waits && step.state !== 'expired' ? 'waits' : session?.abandoned === true ? 'gone' : 'answered';
+    const told = toldOf(message, delivery, step.state, outcome, client);
     if (told?.told === 'dsn' && outcome !== undefined) report.push({ delivery, outcome, action: told.action });
     if (waits) session.report(delivery.position, { deliveryId: delivery.id, outcome, committed: committed.promise });
     settlements.push({
@@ -121,7 +122,7 @@ export function toldOf(
   delivery: Delivery,
   state: Settlement['state'],
   outcome: Outcome | undefined,
-  sessionWaits: boolean,
+  client: 'waits' | 'answered' | 'gone',
 ): Telling | undefined {
   if (state !== 'failed' && state !== 'expired' && state !== 'delivered') return undefined;
   const notify = message.envelope.recipients[delivery.position]?.notify;
@@ -131,7 +132,8 @@ export function toldOf(
     outcomeKind: state,
     nullReversePath: isNullReversePath(message.envelope),
     relayedWithoutDsn: outcome?.kind === 'delivered' && outcome.relayedWithoutDsn === true,
-    sessionWaits,
+    sessionWaits: client === 'waits',
+    clientGone: client === 'gone' || delivery.told === 'nobody',
     ...(notify === undefined ? {} : { notify }),
   });
 }
@@ -171,7 +173,8 @@ function logAttempt(
     delays: {
       intake: delivery.createdAt - message.receivedAt,
       queue: startedAt - delivery.createdAt,
-      transfer: result.transferMs ?? 0,
+      connect: outcome?.connectMs ?? 0,
+      transfer: Math.max(0, (result.transferMs ?? 0) - (outcome?.connectMs ?? 0)),
     },
   });
 }

@@ -12,6 +12,8 @@ type Detail = {
   readonly relay?: string;
   /** Whether the peer answered at all; a repeat after silence keeps its iSchedule-Message-ID. */
   readonly answered?: boolean;
+  /** How long the attempt waited for its connection, ms. */
+  readonly connectMs?: number;
   /** An operator should look: our credentials, trust or configuration are at fault. */
   readonly alarm?: boolean;
 };

@@ -446,3 +446,22 @@ describe.skipIf(!installed('openssl'))('TLS', () => {
     expect(outcome).toMatchObject({ kind: 'deferred', status: '4.3.5', alarm: true, answered: false });
   });
 });
+
+test('the wait for the only connection is counted as connecting, the wait for the answer is not', async () => {
+  const answers: (() => void)[] = [];
+  const server = await serve(({ recipients }, response) => {
+    const body = composeReply(recipients().map((recipient) => ({ recipient, requestStatus: '2.0;Success' })));
+    answers.push(() => response.setHeader('Content-Type', 'application/xml').end(body));
+    // Each answer comes only after the other post was made, so that the second has waited for the first.
+    setTimeout(() => answers.shift()?.(), 100);
+  });
+  const one = deliverer(server.url, { connections: 1 });
+  const content = Buffer.from(CONTENT);
+  const never = new AbortController().signal;
+  const [[first], [second]] = await Promise.all([
+    one.deliver(batch(server.url, { content }), never),
+    one.deliver(batch(server.url, { content, messageId: 'Q2.0@gw.test' }), never),
+  ]);
+  expect(server.requests).toHaveLength(2);
+  expect(second!.connectMs!).toBeGreaterThan(first!.connectMs!);
+});

@@ -16,6 +16,7 @@ describe('a message', () => {
     expect(outcomes).toEqual([
       {
         kind: 'delivered',
+        connectMs: expect.any(Number),
         status: '2.0.0',
         reason: 'the next hop took the message',
         relay: `127.0.0.1:${peer.port}`,
@@ -64,6 +65,7 @@ describe('a message', () => {
     expect(outcomes).toEqual([
       {
         kind: 'deferred',
+        connectMs: expect.any(Number),
         status: '4.3.0',
         alarm: true,
         answered: false,
@@ -203,6 +205,7 @@ describe('what the next hop does not offer', () => {
     expect(outcomes).toEqual([
       {
         kind: 'failed',
+        connectMs: expect.any(Number),
         status: '5.3.4',
         relay: `127.0.0.1:${peer.port}`,
         reason: 'the message has 25 octets, the next hop takes 20',
@@ -445,6 +448,7 @@ describe('a next hop that', () => {
     expect(await hop.deliver(batch(), never)).toEqual([
       {
         kind: 'deferred',
+        connectMs: expect.any(Number),
         status: '4.4.1',
         answered: false,
         relay: `127.0.0.1:${port}`,
