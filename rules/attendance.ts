@@ -36,11 +36,40 @@ export function judgeAttendance(
     };
   }
   if (matches(organizer)) return { kind: 'organizer' };
+  const { exact, loose } = invitedBy(object, subAddressSeparators);
   // The spelling the server knows wins over an alias that is listed as well.
-  const invited = object.attendees.flatMap((attendee) =>
-    attendee.mailbox !== undefined && matches(attendee.mailbox) ? [attendee.mailbox] : [],
-  );
-  const best = invited.find((mailbox) => addressKey(mailbox) === keys[0]) ?? invited[0];
+  const primary = keys[0] === undefined ? undefined : exact.get(keys[0]);
+  const [first] = keys.flatMap((key) => loose.get(key) ?? []).sort((a, b) => a.position - b.position);
+  const best = primary ?? first?.mailbox;
   if (best === undefined) return { kind: 'not-meant', reason: 'the recipient is not among the ATTENDEEs' };
   return { kind: 'meant', spelling: best };
+}
+
+type Invited = {
+  readonly separators: string;
+  /** By `addressKey`: the first ATTENDEE of that address. */
+  readonly exact: ReadonlyMap<string, string>;
+  /** The same, and by the address without its sub-address. */
+  readonly loose: ReadonlyMap<string, { readonly position: number; readonly mailbox: string }>;
+};
+
+const indexed = new WeakMap<SchedulingObject, Invited>();
+
+/** The ATTENDEEs by address, made once for all recipients of a message: both may be thousands. */
+function invitedBy(object: SchedulingObject, separators: string): Invited {
+  const known = indexed.get(object);
+  if (known?.separators === separators) return known;
+  const exact = new Map<string, string>();
+  const loose = new Map<string, { position: number; mailbox: string }>();
+  for (const [position, { mailbox }] of object.attendees.entries()) {
+    if (mailbox === undefined) continue;
+    const key = addressKey(mailbox);
+    const base = splitSubAddress(mailbox, separators)?.base;
+    if (!exact.has(key)) exact.set(key, mailbox);
+    for (const one of base === undefined ? [key] : [key, addressKey(base)])
+      if (!loose.has(one)) loose.set(one, { position, mailbox });
+  }
+  const invited = { separators, exact, loose };
+  indexed.set(object, invited);
+  return invited;
 }

@@ -158,8 +158,9 @@ export function decide(question: Question, policy: Policy): Decision {
       return mailOnly('method-not-taken', `profile ${home.profile} does not take ${of.method}`, '5.6.0', {
         annotate: annotated,
       });
-    const rewrite = sameAddress(spelling, recipient) ? {} : { rewrite: spelling };
-    return settle('post', { kind: 'post', server: home, recipient, ...rewrite }, { annotate: annotated });
+    // Recipient as ATTENDEE or ORGANIZER spells it: Bedework compares the two exactly.
+    const target = sameAddress(spelling, recipient) ? { recipient: spelling } : { recipient, rewrite: spelling };
+    return settle('post', { kind: 'post', server: home, ...target }, { annotate: annotated });
   }
 }
 

@@ -18,8 +18,11 @@ export function authorOf(object: SchedulingObject): string | undefined {
  */
 export function judgeNews(object: SchedulingObject, rows: readonly LedgerRow[]): News {
   const author = addressKey(authorOf(object) ?? '');
+  const byInstance = new Map<string, LedgerRow>();
+  for (const row of rows)
+    if (row.author === author && !byInstance.has(row.recurrenceId)) byInstance.set(row.recurrenceId, row);
   const verdicts = object.instances.map((instance) => {
-    const row = rows.find((known) => known.author === author && known.recurrenceId === instance.recurrenceId);
+    const row = byInstance.get(instance.recurrenceId);
     return row === undefined ? 'news' : compare(instance, object.digest, row);
   });
   if (verdicts.includes('news')) return 'news';

@@ -11,6 +11,8 @@ export type Ending = {
   readonly relayedWithoutDsn: boolean;
   /** The client that handed the message over has not had its reply yet, and this ending may be that reply. */
   readonly sessionWaits: boolean;
+  /** The client left without its reply, so that it still owns the message. */
+  readonly clientGone?: boolean;
 };
 
 export type Telling =
@@ -35,6 +37,8 @@ export function whoIsTold(ending: Ending): Telling {
 function onFailure(ending: Ending): Telling {
   // A reply is no DSN: it is owed to the client even for the null reverse-path and for NOTIFY=NEVER.
   if (ending.sessionWaits) return { told: 'reply', why: 'the client still waits for its reply' };
+  // It sends the message again, or reports the failure itself (RFC 5321 §4.2.5).
+  if (ending.clientGone === true) return nobody('the client left without its reply');
   if (ending.nullReversePath) return nobody('the reverse-path is null');
   // Absent means FAILURE (RFC 3461 §4.1).
   if (ending.notify !== undefined && !ending.notify.includes('FAILURE'))

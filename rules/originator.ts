@@ -23,7 +23,7 @@ export function judgeAuthor(
   const role = isByAttendee(object.method) ? 'ATTENDEE' : 'ORGANIZER';
   const author = authorOf(object);
   if (author === undefined)
-    return { rule: 'author-not-mailto', reason: `the ${role} is no mailto: address (RFC 6047 §2.1)` };
+    return { rule: 'author-not-mailto', reason: `the ${role} is no mailto: address (RFC 6047 section 2.1)` };
   if (origin === 'inside') return { rule: 'author-accepted' };
   if (ownDomains.has(domainOf(author))) {
     return {
@@ -33,7 +33,11 @@ export function judgeAuthor(
   }
   if (role === 'ORGANIZER') {
     const organizer = addressKey(author);
-    const other = rows.find((row) => row.organizer !== '' && row.organizer !== organizer);
+    const named = rows.filter((row) => row.organizer !== '');
+    // What an attendee's REPLY says of the organizer counts only while no organizer has spoken: else anybody who knows
+    // the UID could name the recipient himself, and shut out the real one.
+    const spoke = named.filter((row) => row.author === row.organizer);
+    const other = (spoke.length > 0 ? spoke : named).find((row) => row.organizer !== organizer);
     if (other !== undefined)
       return {
         rule: 'another-organizer',

@@ -13,16 +13,16 @@ export type RecipientVerdict =
   | { readonly kind: 'disabled'; readonly entry: Entry; readonly reason: string };
 
 /** What a status value means; overquota concerns the mailbox, not the calendar. Anything unlisted counts as inactive. */
-const STATUS: Readonly<Record<string, 'active' | 'inactive' | 'disabled'>> = {
-  '': 'active',
-  active: 'active',
-  overquota: 'active',
-  inactive: 'inactive',
-  hold: 'inactive',
-  deleted: 'disabled',
-  removed: 'disabled',
-  disabled: 'disabled',
-};
+const STATUS: ReadonlyMap<string, 'active' | 'inactive' | 'disabled'> = new Map([
+  ['', 'active'],
+  ['active', 'active'],
+  ['overquota', 'active'],
+  ['inactive', 'inactive'],
+  ['hold', 'inactive'],
+  ['deleted', 'disabled'],
+  ['removed', 'disabled'],
+  ['disabled', 'disabled'],
+]);
 
 /** Question 2: one entry or several, a user or a list, and the first status of the chain that is not active. */
 export function judgeRecipient(lookup: Lookup): RecipientVerdict {
@@ -36,7 +36,7 @@ export function judgeRecipient(lookup: Lookup): RecipientVerdict {
 
 function judgeStatus(entry: Entry): RecipientVerdict | undefined {
   for (const status of entry.status) {
-    const meaning = STATUS[status.value.trim().toLowerCase()];
+    const meaning = STATUS.get(status.value.trim().toLowerCase());
     if (meaning === 'active') continue;
     const reason = `${status.attribute} is ${status.value}`;
     if (meaning === 'disabled' || isDeniedCalendar(status, meaning)) return { kind: 'disabled', entry, reason };

@@ -1,8 +1,9 @@
 import { buildTree, type Component, properties, property } from '../src/itip/components.ts';
-import { type ContentLine, textValue, writtenLine } from '../src/itip/content-lines.ts';
+import { type ContentLine, textValue, withValue, writtenLine } from '../src/itip/content-lines.ts';
 import { formatUtc, parseDateTime, parseDuration } from '../src/itip/date-time.ts';
 import { isMethod, type Repair } from '../src/itip/message.ts';
-import { METHOD_RULES } from './data/methods.ts';
+import { mailboxOf, sameAddress } from '../src/mail/address.ts';
+import { METHOD_RULES, type MethodRule } from './data/methods.ts';
 import type { RepairName } from './data/repairs.ts';
 import { frame } from './repair-frame.ts';
 import { LINE_RULES } from './repair-line.ts';
@@ -27,6 +28,8 @@ export type Repaired =
   | { readonly kind: 'refused'; readonly reason: string };
 
 const PRODID = '-//imipd//imipd//EN';
+/** Not empty: libical drops a property without a value. */
+const NO_TITLE = '(no title)';
 
 /**
  * Mends what a strict calendar server would refuse (`data/repairs.ts` says who needs which). Lines that need nothing
@@ -54,9 +57,9 @@ function mend(calendar: Component, context: RepairContext, edits: Edits): string
   const reason = mendCalendar(calendar, edits);
   if (reason !== undefined) return reason;
   const method = valueOfProperty(calendar, 'METHOD').toUpperCase();
-  const forbids = isMethod(method) ? METHOD_RULES[method].forbids : [];
+  const rule = isMethod(method) ? METHOD_RULES[method] : undefined;
   for (const component of calendar.children) {
-    const failure = mendComponent(component, forbids, context, edits);
+    const failure = mendComponent(component, rule, context, edits);
     if (failure !== undefined) return failure;
   }
   mendLines(calendar, edits);
@@ -64,10 +67,10 @@ function mend(calendar: Component, context: RepairContext, edits: Edits): string
 }
 
 function mendCalendar(calendar: Component, edits: Edits): string | undefined {
-  const version = property(calendar, 'VERSION');
-  if (version === undefined) edits.insert(calendar.begin, 'VERSION:2.0', 'version-missing', 'VERSION:2.0 added');
-  else if (textValue(version).trim() !== '2.0')
-    return `VERSION is ${textValue(version).trim().slice(0, 20)}, wanted 2.0`;
+  const versions = properties(calendar, 'VERSION').map((line) => textValue(line).trim());
+  if (versions.length === 0) edits.insert(calendar.begin, 'VERSION:2.0', 'version-missing', 'VERSION:2.0 added');
+  const other = versions.find((version) => version !== '2.0');
+  if (other !== undefined) return `VERSION is ${other.slice(0, 20)}, wanted 2.0`;
   if (property(calendar, 'PRODID') === undefined)
     edits.insert(calendar.begin, `PRODID:${PRODID}`, 'prodid-missing', 'our PRODID added');
   return undefined;
@@ -75,7 +78,7 @@ function mendCalendar(calendar: Component, edits: Edits): string | undefined {
 
 function mendComponent(
   component: Component,
-  forbids: readonly string[],
+  rule: MethodRule | undefined,
   context: RepairContext,
   edits: Edits,
 ): string | undefined {
@@ -95,15 +98,42 @@ function mendComponent(
     );
   }
   mendEnd(component, component.name === 'VEVENT' ? 'DTEND' : 'DUE', edits);
-  if (forbids.includes('REQUEST-STATUS')) {
+  mendUsers(component, edits);
+  mendRequired(component, rule?.requires ?? [], edits);
+  if (rule?.forbids.includes('REQUEST-STATUS')) {
     for (const line of properties(component, 'REQUEST-STATUS'))
       edits.drop(line, 'request-status', 'REQUEST-STATUS dropped');
   }
-  if (forbids.includes('VALARM')) {
+  if (rule?.forbids.includes('VALARM')) {
     for (const child of component.children)
       if (child.name === 'VALARM') edits.dropComponent(child, 'alarm', 'VALARM dropped');
   }
   return undefined;
+}
+
+/** One ORGANIZER that stands twice; of two that differ `validate` takes neither. */
+function mendUsers(component: Component, edits: Edits): void {
+  const [first, ...more] = properties(component, 'ORGANIZER');
+  for (const line of more) {
+    if (first === undefined || !sameUser(first, line)) continue;
+    edits.drop(line, 'second-organizer', 'ORGANIZER stands twice, the second dropped');
+  }
+}
+
+function sameUser(one: ContentLine, other: ContentLine): boolean {
+  const [a, b] = [mailboxOf(textValue(one)), mailboxOf(textValue(other))];
+  return a !== undefined && b !== undefined && sameAddress(a, b);
+}
+
+function mendRequired(component: Component, requires: MethodRule['requires'], edits: Edits): void {
+  if (requires.includes('SEQUENCE') && property(component, 'SEQUENCE') === undefined)
+    edits.insert(component.begin, 'SEQUENCE:0', 'sequence-missing', 'SEQUENCE:0 added');
+  if (!requires.includes('SUMMARY')) return;
+  const summary = property(component, 'SUMMARY');
+  if (summary === undefined)
+    edits.insert(component.begin, `SUMMARY:${NO_TITLE}`, 'summary-missing', `SUMMARY:${NO_TITLE} added`);
+  else if (textValue(summary).trim() === '')
+    edits.replace(summary, withValue(summary, NO_TITLE), 'summary-missing', `SUMMARY is empty, ${NO_TITLE} written`);
 }
 
 function mendEnd(component: Component, endName: 'DTEND' | 'DUE', edits: Edits): void {
@@ -129,6 +159,10 @@ function mendEnd(component: Component, endName: 'DTEND' | 'DUE', edits: Edits): 
 
 function mendLines(component: Component, edits: Edits): void {
   for (const line of component.lines) {
+    if (isIdle(line)) {
+      edits.drop(line, 'empty-property', `${line.name} without a value dropped`);
+      continue;
+    }
     const rules = LINE_RULES.byName.get(line.name);
     let mended = line;
     for (const rule of rules ?? LINE_RULES.any) {
@@ -139,6 +173,14 @@ function mendLines(component: Component, edits: Edits): void {
     }
   }
   for (const child of component.children) mendLines(child, edits);
+}
+
+/** Whose empty value means something: a text that was cleared, or a defect that is judged elsewhere. */
+const MAY_BE_EMPTY =
+  /^(?:SUMMARY|DESCRIPTION|LOCATION|COMMENT|URL|UID|METHOD|VERSION|ORGANIZER|ATTENDEE|SEQUENCE|DUE|DURATION|RECURRENCE-ID|DTSTAMP|DTSTART|DTEND)$/;
+
+function isIdle(line: ContentLine): boolean {
+  return line.valueAt >= line.text.trimEnd().length && line.name !== '' && !MAY_BE_EMPTY.test(line.name);
 }
 
 /** Changes to lines, kept apart until all rules have seen the tree as it came. */

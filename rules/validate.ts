@@ -3,6 +3,7 @@ import { properties, property } from '../src/itip/components.ts';
 import { type ContentLine, textValue } from '../src/itip/content-lines.ts';
 import { parseDateTime } from '../src/itip/date-time.ts';
 import { isMethod } from '../src/itip/message.ts';
+import { isValueClear } from '../src/itip/quoting.ts';
 import { addressKey, mailboxOf } from '../src/mail/address.ts';
 import { METHOD_RULES, type MethodRule, SCHEDULED_COMPONENTS } from './data/methods.ts';
 
@@ -59,6 +60,9 @@ function judgeIdentity(components: readonly Component[]): string | undefined {
 }
 
 function judgeUsers(method: string, rule: MethodRule, components: readonly Component[]): string | undefined {
+  const users = ['ORGANIZER', 'ATTENDEE'].flatMap((name) => components.flatMap((one) => properties(one, name)));
+  const unclear = users.find((line) => !isValueClear(line));
+  if (unclear !== undefined) return `the quotes of ${unclear.name} in line ${unclear.line} can be read in two ways`;
   const organizers = distinctUsers(components.flatMap((component) => properties(component, 'ORGANIZER')));
   // A master by one ORGANIZER with an override by another would be judged by the first alone.
   if (organizers.size > 1) return 'components name different ORGANIZERs';
@@ -76,6 +80,9 @@ function judgeTimes(rule: MethodRule, components: readonly Component[]): string 
   for (const component of components) {
     const start = property(component, 'DTSTART');
     if (rule.start && start === undefined) return `${component.name} without DTSTART`;
+    // Readers differ in which of two they take, and order (RFC 5546 §2.1.5) would be judged by the other one.
+    for (const name of ['SEQUENCE', 'DTSTAMP'])
+      if (properties(component, name).length > 1) return `${component.name} with more than one ${name}`;
     for (const name of ['DTSTART', 'DTEND', 'DUE', 'RECURRENCE-ID']) {
       const lines = properties(component, name);
       if (lines.length > 1) return `${component.name} with more than one ${name}`;

@@ -5,7 +5,7 @@ import { type DemoOptions, demo } from './commands/demo.ts';
 import { CommandError, EX } from './commands/exit.ts';
 import { type ExplainOptions, explain } from './commands/explain.ts';
 import { type InjectOptions, inject } from './commands/inject.ts';
-import { print, warn } from './commands/output.ts';
+import { warn } from './commands/output.ts';
 import {
   bounceQueue,
   type ListOptions,
@@ -15,6 +15,7 @@ import {
   showMessage,
 } from './commands/queue.ts';
 import { serve } from './commands/serve.ts';
+import { LdifError } from './directory/ldif.ts';
 
 type WithConfig = { readonly config?: string };
 
@@ -35,6 +36,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (error instanceof CommandError) {
       warn(error.message);
       return error.exitCode;
+    }
+    if (error instanceof LdifError) {
+      warn(error.message);
+      return EX.CONFIG;
     }
     if (error instanceof CommanderError) return error.exitCode === 0 ? EX.OK : EX.USAGE;
     throw error;
@@ -153,6 +158,6 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(EX.OK); // `imipd queue list | head`
     throw error;
   });
-  if (argv.length === 0) print('imipd: no command given; imipd --help lists them');
+  if (argv.length === 0) warn('imipd: no command given; imipd --help lists them');
   process.exitCode = argv.length === 0 ? EX.USAGE : await run(argv);
 }

@@ -38,11 +38,12 @@ const DRAIN_MS = 30_000;
 
 /**
  * Builds a gateway from its configuration and starts it.
- * @throws StoreLockedError when another process serves the same queue; what the network says when a port is taken
+ * @throws StoreLockedError when another process serves the same queue; LdifError when the directory is a file that
+ *   cannot be used; what the network says when a port is taken
  */
 export async function startGateway(config: Config, log: Log): Promise<Gateway> {
-  const store = await openSqliteStore({ folder: config.state, exclusive: true });
   const directory = await openDirectory(config, log);
+  const store = await openStore(config, directory);
   const channels = openChannels(config, log);
   const lanes = new Lanes(channels.lanesOf);
   const stopping = new AbortController();
@@ -80,7 +81,9 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     log,
   });
   const running = runner;
-  const receivers = config.listeners.map((listener) => openReceiver(config, listener, context, running, log));
+  const receivers = config.listeners.map((listener) =>
+    openReceiver(config, listener, context, running, stopping.signal, log),
+  );
   const keep = {
     historyMs: config.queue.historyMs,
     plainHistoryMs: config.queue.plainHistoryMs,
@@ -92,9 +95,9 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
 
   const stop = async (): Promise<void> => {
     clearInterval(sweeper);
+    stopping.abort();
     await Promise.all(receivers.map((receiver) => receiver.close()));
     await running.stop(DRAIN_MS);
-    stopping.abort();
     await lanes.stop();
     await channels.close();
     await directory[Symbol.asyncDispose]();
@@ -117,15 +120,25 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
   return { listeners, store, stop };
 }
 
+async function openStore(config: Config, directory: Directory): Promise<Store> {
+  try {
+    return await openSqliteStore({ folder: config.state, exclusive: true });
+  } catch (error) {
+    await directory[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
 /** What the rules need to know of the configuration. */
 export function policyOf(config: Config): Policy {
   const marker = config.directory === undefined ? undefined : mappingOf(config.directory).markerAttribute;
   const { backEnds, default: defaultBackEnd, domainMap } = config.calendar;
-  // Without a back end that its values could name, a preset's marker says nothing.
+  // Without a back end that its values could name, a preset's marker says nothing; one that a person wrote does.
+  const isMarked = backEnds.size > 0 || config.directory?.mapping.marker !== undefined;
   const homes = {
     backEnds,
     domainMap: domainMap?.entries ?? [],
-    ...(marker === undefined || backEnds.size === 0 ? {} : { marker }),
+    ...(marker === undefined || !isMarked ? {} : { marker }),
     ...(defaultBackEnd === undefined ? {} : { defaultBackEnd }),
   };
   const separators = config.directory?.subAddress ?? '+';
@@ -278,6 +291,7 @@ function openReceiver(
   listener: ListenerConfig,
   context: FlowContext,
   runner: Runner,
+  stopping: AbortSignal,
   log: Log,
 ): Receiver {
   const acceptor = createAcceptor(
@@ -288,6 +302,7 @@ function openReceiver(
       maxReceived: config.receivedLimit,
       run: (claim, job) => runner.run(claim, job),
       hasRoom: () => runner.hasRoom(),
+      stopping,
     },
   );
   const { tls, address, copyDomains, ...rest } = listener;

@@ -126,6 +126,14 @@ export class Connection extends SMTPConnection {
     });
   }
 
+  // RFC 5321 §3.5.3. The library's 2.1.5 would say that the address is valid (RFC 3463 §3.2).
+  override handler_VRFY(line: Buffer, next: () => void): void {
+    const argument = line.toString().trim().split(/\s+/)[1];
+    if (argument === undefined) this.#answer({ code: 501, status: '5.5.4', text: 'VRFY needs an address' });
+    else this.#answer({ code: 252, status: '2.0.0', text: 'not verified here, send the message to find out' });
+    next();
+  }
+
   override handler_XFORWARD(line: Buffer, next: () => void): void {
     if (this._proxyCommandAllowed('XFORWARD')) this.#answer(this.#session.forward(line.toString()));
     else this.#answer({ code: 550, status: '5.7.0', text: 'XFORWARD is not for you' });
@@ -186,6 +194,8 @@ export class Connection extends SMTPConnection {
 
   /** The client goes on sending far beyond the limit: it gets its answer before the end, and no more is read. */
   #cut(): void {
+    // A duplicate is never refused: it is read to its end, which the deadline for DATA bounds, and dropped.
+    if (this.#listener.settings.mode === 'copy') return;
     this.#answer(tooBig(this.#listener.settings.maxSizeBytes));
     this.#content?.fail(new ContentLostError('message far over the limit'));
     this.close();

@@ -18,6 +18,8 @@ type Idle = { readonly connection: HopConnection; readonly timer: NodeJS.Timeout
 export class ConnectionPool {
   readonly #options: SmtpHopOptions;
   readonly #idle: Idle[] = [];
+  /** Being reset; nobody waits for them. */
+  readonly #retiring = new Set<HopConnection>();
   readonly #waiting: (() => void)[] = [];
   #free: number;
   #isDisposed = false;
@@ -48,6 +50,8 @@ export class ConnectionPool {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
+    // A peer that does not answer would keep the process for as long as a command may take.
+    for (const connection of this.#retiring) connection.close();
     await Promise.all(
       this.#idle.splice(0).map(({ connection, timer }) => {
         clearTimeout(timer);
@@ -64,8 +68,10 @@ export class ConnectionPool {
   }
 
   async #retire(connection: HopConnection): Promise<void> {
+    this.#retiring.add(connection);
     const goesOn =
       connection.served < this.#options.maxMessagesPerConnection && !this.#isDisposed && (await connection.reset());
+    this.#retiring.delete(connection);
     if (goesOn && !this.#isDisposed) this.#keep(connection);
     else void connection.quit();
     this.#givePlace();

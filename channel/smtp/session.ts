@@ -51,7 +51,8 @@ export class Session {
 
   mail(line: string): Reply {
     if (this.#transaction !== undefined) return reply('5.5.1', 'a transaction is open already, RSET first');
-    const command = parseMail(line, this.#context.maxSizeBytes);
+    const { listener, maxSizeBytes } = this.#context;
+    const command = parseMail(line, listener.mode === 'copy' ? Infinity : maxSizeBytes);
     if (command.kind === 'refused') return command.reply;
     const { kind: _, ...mail } = command;
     this.#transaction = { mail, recipients: [], gone: new AbortController() };
@@ -143,7 +144,11 @@ export class Session {
 
   #failure(content: Content, error: unknown): Reply {
     const cause = content.error ?? error;
-    if (cause instanceof ContentRefusedError) return cause.reply;
+    if (cause instanceof ContentRefusedError) {
+      // A refused duplicate would bounce to somebody who has not sent it.
+      const isCopy = this.#context.listener.mode === 'copy';
+      return isCopy ? reply('2.6.0', `copy dropped: ${cause.reply.text}`) : cause.reply;
+    }
     if (cause instanceof ContentLostError) return reply('4.4.2', cause.message);
     if (cause instanceof StoreFullError) {
       this.#context.log.warn({ listener: this.#context.listener.name, err: cause }, 'no room in the queue');

@@ -7,20 +7,57 @@ export type MethodRule = {
   readonly organizer: boolean;
   readonly attendees: 'any' | 'one' | 'some';
   readonly start: boolean;
-  /** What the restriction tables forbid and real senders leave in; dropped from the posted copy. */
+  /** What the restriction tables require and real senders leave out; added to the posted copy. */
+  readonly requires: readonly ('SUMMARY' | 'SEQUENCE')[];
+  /** What they forbid and real senders leave in; dropped from the posted copy. */
   readonly forbids: readonly ('VALARM' | 'REQUEST-STATUS')[];
 };
 
-// Outlook's REPLY comes without ORGANIZER (Cyrus tolerates it too): the envelope recipient stands in for it.
+// Outlook's REPLY comes without ORGANIZER: it can be read, and then names nobody (`attendance.ts`), so its mail goes on.
 export const METHOD_RULES: Readonly<Record<Method, MethodRule>> = {
-  PUBLISH: { scheduled: false, organizer: false, attendees: 'any', start: false, forbids: [] },
-  REQUEST: { scheduled: true, organizer: true, attendees: 'some', start: true, forbids: ['REQUEST-STATUS'] },
-  REPLY: { scheduled: true, organizer: false, attendees: 'one', start: false, forbids: ['VALARM'] },
-  ADD: { scheduled: true, organizer: true, attendees: 'any', start: true, forbids: ['REQUEST-STATUS'] },
-  CANCEL: { scheduled: true, organizer: true, attendees: 'any', start: false, forbids: ['VALARM', 'REQUEST-STATUS'] },
-  REFRESH: { scheduled: true, organizer: false, attendees: 'one', start: false, forbids: ['VALARM', 'REQUEST-STATUS'] },
-  COUNTER: { scheduled: true, organizer: false, attendees: 'one', start: false, forbids: [] },
-  DECLINECOUNTER: { scheduled: true, organizer: true, attendees: 'any', start: false, forbids: ['VALARM'] },
+  PUBLISH: { scheduled: false, organizer: false, attendees: 'any', start: false, requires: [], forbids: [] },
+  REQUEST: {
+    scheduled: true,
+    organizer: true,
+    attendees: 'some',
+    start: true,
+    requires: ['SUMMARY'],
+    forbids: ['REQUEST-STATUS'],
+  },
+  REPLY: { scheduled: true, organizer: false, attendees: 'one', start: false, requires: [], forbids: ['VALARM'] },
+  ADD: {
+    scheduled: true,
+    organizer: true,
+    attendees: 'any',
+    start: true,
+    requires: ['SUMMARY', 'SEQUENCE'],
+    forbids: ['REQUEST-STATUS'],
+  },
+  CANCEL: {
+    scheduled: true,
+    organizer: true,
+    attendees: 'any',
+    start: false,
+    requires: ['SEQUENCE'],
+    forbids: ['VALARM', 'REQUEST-STATUS'],
+  },
+  REFRESH: {
+    scheduled: true,
+    organizer: false,
+    attendees: 'one',
+    start: false,
+    requires: [],
+    forbids: ['VALARM', 'REQUEST-STATUS'],
+  },
+  COUNTER: { scheduled: true, organizer: false, attendees: 'one', start: false, requires: ['SUMMARY'], forbids: [] },
+  DECLINECOUNTER: {
+    scheduled: true,
+    organizer: true,
+    attendees: 'any',
+    start: false,
+    requires: ['SEQUENCE'],
+    forbids: ['VALARM'],
+  },
 };
 
 /** Components that are scheduled by mail. */

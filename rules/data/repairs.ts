@@ -16,6 +16,11 @@ export const REPAIRS = {
   'version-missing': 'RFC 5545 §3.7.4: required; Thunderbird test clients and exports lack it',
   'prodid-missing': 'RFC 5545 §3.7.3: required; ColdFusion and Zoom lack it, the server answers 400',
   'dtstamp-missing': 'RFC 5545 §3.8.7.2: required; OpenPaaS, ColdFusion, Zoom and Cal.com lack it, Cyrus answers 400',
+  'summary-missing':
+    'RFC 5546 §3.2.2: required in REQUEST, ADD, COUNTER; untitled meetings lack it or leave it empty, Cyrus answers 400',
+  'sequence-missing': 'RFC 5546 §3.2.5: required in CANCEL, ADD, DECLINECOUNTER; Cyrus answers 400',
+  'empty-property': 'RFC 5545 §3.1: `CATEGORIES:`, `X-ALT-DESC:`, `TRANSP:` with nothing behind; Cyrus answers 400',
+  'second-organizer': 'RFC 5546 §3.2.2: exactly one; Cyrus answers 400',
   'utc-with-tzid': 'RFC 5545 §3.2.19: no TZID on UTC; Exchange CDO writes DTSTAMP so',
   'dtend-and-duration': 'RFC 5545 §3.6.1: one of the two; Cyrus checks strictly',
   'lower-case-time': 'RFC 5545 §3.3.5: T and Z; with `z` readers take the time as floating',

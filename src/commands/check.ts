@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Config, HopConfig } from '../config/options.ts';
+import { LdifError } from '../directory/ldif.ts';
 import { openDirectory } from '../gateway.ts';
 import { silentLog } from '../observe/log.ts';
 import { type ReachOptions, reach } from '../observe/reach.ts';
@@ -33,7 +34,7 @@ export async function checkSite(config: Config, warnings: readonly string[], opt
     {
       what: 'configuration',
       verdict: 'ok',
-      detail: `${config.listeners.length} listeners, ${config.domains.length} domains`,
+      detail: `${counted(config.listeners.length, 'listener')}, ${counted(config.domains.length, 'domain')}`,
     },
     ...warnings.map((detail): Finding => ({ what: 'configuration', verdict: 'warning', detail })),
     ...(config.listeners.some((listener) => listener.origin === 'outside')
@@ -49,6 +50,10 @@ export async function checkSite(config: Config, warnings: readonly string[], opt
   return findings.every((finding) => finding.verdict !== 'error');
 }
 
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
 async function checkDirectory(config: Config): Promise<Finding> {
   if (config.directory === undefined)
     return {
@@ -56,11 +61,20 @@ async function checkDirectory(config: Config): Promise<Finding> {
       verdict: 'warning',
       detail: 'none is configured: every recipient is unknown, all mail is passed on',
     };
-  await using directory = await openDirectory(config, silentLog);
-  const wrong = await directory.probe(AbortSignal.timeout(30_000));
+  const wrong = await probeDirectory(config);
   return wrong === undefined
     ? { what: 'directory', verdict: 'ok', detail: 'answers' }
     : { what: 'directory', verdict: 'error', detail: wrong };
+}
+
+async function probeDirectory(config: Config): Promise<string | undefined> {
+  try {
+    await using directory = await openDirectory(config, silentLog);
+    return await directory.probe(AbortSignal.timeout(30_000));
+  } catch (error) {
+    if (!(error instanceof LdifError)) throw error;
+    return error.message;
+  }
 }
 
 function calendarServers(config: Config): URL[] {

@@ -102,6 +102,12 @@ export async function showMessage(
   }
 }
 
+const ACTED_ON: Readonly<Record<'retry' | 'release' | 'delete', readonly DeliveryState[]>> = {
+  retry: ['queued'],
+  release: ['held'],
+  delete: ['queued', 'held'],
+};
+
 /** `retry`, `release` and `delete`. @returns how many deliveries were changed */
 export async function operateQueue(
   config: Config,
@@ -110,7 +116,7 @@ export async function operateQueue(
   selection: Selection,
 ): Promise<number> {
   return withStore(config, async (store) => {
-    const chosen = choose(store, ids, selection, action === 'release' ? ['held'] : ['queued', 'held']);
+    const chosen = choose(store, ids, selection, ACTED_ON[action]);
     const changed = await store.operate(
       action,
       chosen.map((one) => one.id),

@@ -6,16 +6,17 @@ import type { Examination } from '../itip/message.ts';
 import { addressKey, domainOf, parseAddress } from '../mail/address.ts';
 import { annotationFields } from '../mail/annotate.ts';
 import type { EnvelopeRecipient } from '../mail/envelope.ts';
-import { MAX_HEADER_BYTES, scanHeader, withoutFields } from '../mail/header.ts';
+import { HeaderFilter } from '../mail/header-filter.ts';
 import { isOwnReceived } from '../mail/received.ts';
 import { type Reply, reply } from '../mail/status.ts';
 import type { BodyWriter, Claim, Message, NewDelivery, StoredBody } from '../queue/store.ts';
 import type { Acceptor, Incoming, ListenerFacts, RecipientVerdict } from './acceptor.ts';
+import { abandon, answer } from './answer.ts';
 import { attempt } from './attempt.ts';
-import type { FlowContext, ReportLine } from './context.ts';
+import type { FlowContext } from './context.ts';
 import { lookUp } from './posts.ts';
-import { Session, type SessionResult } from './sessions.ts';
-import { awaited, toldOf } from './settle.ts';
+import { Session } from './sessions.ts';
+import { awaited } from './settle.ts';
 
 /** What intake needs beside the flow's context. */
 export type AcceptOptions = {
@@ -27,6 +28,8 @@ export type AcceptOptions = {
   /** Runs a claim within the limit on messages in flight. @returns false when there is no room now */
   readonly run: (claim: Claim, job: (signal: AbortSignal) => Promise<void>) => boolean;
   readonly hasRoom: () => boolean;
+  /** Aborts when the gateway stops: who waits for a reply gets what is known by then. */
+  readonly stopping: AbortSignal;
 };
 
 /**
@@ -34,6 +37,8 @@ export type AcceptOptions = {
  * it (a post of a user not yet known waits for every other post of its UID), so a slow directory is not waited for.
  */
 const IDENTIFY_WAIT_MS = 500;
+
+const MAX_LINE = 998; // RFC 5322 §2.1.1
 
 /** From the end of RCPT to the reply after DATA: everything that stands before the queue. */
 export function createAcceptor(context: FlowContext, options: AcceptOptions): Acceptor {
@@ -50,7 +55,6 @@ async function judge(
   recipient: EnvelopeRecipient,
   signal: AbortSignal,
 ): Promise<RecipientVerdict> {
-  if (isPostmaster(recipient.address)) return { kind: 'accepted', recipient };
   switch (listener.mode) {
     case 'filter':
       return { kind: 'accepted', recipient };
@@ -82,10 +86,14 @@ async function judgeFinal(
   recipient: EnvelopeRecipient,
   signal: AbortSignal,
 ): Promise<RecipientVerdict> {
+  const domain = domainOf(recipient.address);
   const refuse = (status: Reply['status'], text: string): RecipientVerdict => ({
     kind: 'refused',
     reply: reply(status, `<${recipient.address}> ${text}`),
   });
+  // Ours only (RFC 5321 §4.5.1): whoever has that name elsewhere is an outsider like any other.
+  const isOurs = context.policy.domains.has(domain) || domain === context.hostname.toLowerCase();
+  if (isOurs && isPostmaster(recipient.address)) return { kind: 'accepted', recipient };
   const lookup = await lookUp(context, recipient.address, signal);
   if (lookup === undefined) return refuse('5.7.1', 'relaying denied: not a domain of this gateway');
   const verdict = judgeRecipient(lookup);
@@ -128,8 +136,10 @@ async function take(
         ownReceived: received.hops.own,
         received: received.hops.all,
       },
-      'mail loop: refused',
+      listener.mode === 'copy' ? 'mail loop: copy dropped' : 'mail loop: refused',
     );
+    // A refused duplicate would bounce to somebody who has not sent it.
+    if (listener.mode === 'copy') return every(reply('2.6.0', 'too many hops: copy dropped'));
     return every(reply('5.4.6', 'too many hops: this message is going round in circles'));
   }
   if (received.hops.own > 0) {
@@ -170,20 +180,25 @@ async function take(
 
   const session = new Session(deliveries.filter((delivery) => delivery.kind === awaited(message)).length);
   const waits = claim && options.replyWaitMs > 0 && listener.mode !== 'copy';
-  const body: StoredBody = deliveries.length === 0 ? { kind: 'none' } : await received.store();
-  if (deliveries.length === 0) await received.discard();
-  const [accepted] = await context.store.accept([{ message, body, deliveries }]).catch(async (error: unknown) => {
+  const discarded = async (error: unknown): Promise<never> => {
     await received.discard();
     throw error;
-  });
+  };
+  const body: StoredBody = deliveries.length === 0 ? { kind: 'none' } : await received.store().catch(discarded);
+  if (deliveries.length === 0) await received.discard();
+  const [accepted] = await context.store.accept([{ message, body, deliveries }]).catch(discarded);
   context.log.debug({ queueId: id, recipients: envelope.recipients.length }, 'queued');
 
   const claimed = accepted?.deliveries.filter((delivery) => accepted.claimed.has(delivery.id)) ?? [];
+  const attempted = Promise.withResolvers<void>();
   if (claimed.length > 0) {
     if (waits) context.sessions.set(id, session);
     context.contents.set(id, { examination, ...(body.kind === 'inline' ? { bytes: body.bytes } : {}) });
     const job = (signal: AbortSignal): Promise<void> =>
-      attempt(context, { message, deliveries: claimed }, signal, known).finally(() => context.contents.delete(id));
+      attempt(context, { message, deliveries: claimed }, signal, known).finally(() => {
+        context.contents.delete(id);
+        attempted.resolve();
+      });
     if (!options.run({ message, deliveries: claimed }, job)) {
       context.contents.delete(id);
       context.sessions.delete(id);
@@ -194,7 +209,12 @@ async function take(
   }
   const queued = reply('2.6.0', `queued as ${id}`);
   if (!waits || claimed.length === 0) return every(queued);
-  const results = await session.close(options.replyWaitMs, incoming.signal);
+  const results = await session.close(options.replyWaitMs, incoming.signal, options.stopping);
+  if (session.abandoned) {
+    void attempted.promise.then(() => context.sessions.delete(id));
+    await abandon(context, message, accepted?.deliveries ?? [], results);
+    return every(queued);
+  }
   context.sessions.delete(id);
   return answer(context, message, listener, results, queued);
 }
@@ -223,36 +243,24 @@ async function receive(context: FlowContext, incoming: Incoming, ownFields: Read
     await writer.write(chunk);
     if (examining !== undefined) await examining;
   };
-  let header: ReturnType<typeof scanHeader> | undefined;
-  let head: Buffer[] = [];
-  let headSize = 0;
-  const feedHead = async (): Promise<void> => {
-    const whole = head.length === 1 && head[0] !== undefined ? head[0] : Buffer.concat(head);
-    head = [];
-    header = scanHeader(whole);
-    await feed(withoutFields(whole, ownFields));
-  };
+  const header = new HeaderFilter(ownFields);
   try {
     for await (const chunk of incoming.content) {
-      if (header !== undefined) {
-        await feed(chunk);
-        continue;
-      }
-      head.push(chunk);
-      headSize += chunk.length;
-      if (headSize > MAX_HEADER_BYTES || endsHeader(head)) await feedHead();
+      const kept = header.push(chunk);
+      if (kept.length > 0) await feed(kept);
     }
-    if (header === undefined) await feedHead();
+    const rest = header.end();
+    if (rest.length > 0) await feed(rest);
   } catch (error) {
     examiner.destroy();
     await writer.abort();
     throw error;
   }
-  const fields = header?.fields ?? [];
+  const fields = header.fields();
   const hops = fields.filter((field) => field.name === 'received');
   return {
     examination: await examination(examiner),
-    messageId: fields.find((field) => field.name === 'message-id')?.value.trim(),
+    messageId: shownMessageId(fields.find((field) => field.name === 'message-id')?.value),
     size,
     eightBit,
     hops: { own: hops.filter((field) => isOwnReceived(field.value, context.hostname)).length, all: hops.length },
@@ -263,6 +271,11 @@ async function receive(context: FlowContext, incoming: Incoming, ownFields: Read
 
 async function discard(writer: BodyWriter): Promise<void> {
   await writer.abort();
+}
+
+/** As it goes into the queue and every log line: no longer than a line may be, nothing that a terminal would obey. */
+function shownMessageId(value: string | undefined): string | undefined {
+  return value?.slice(0, MAX_LINE).replace(/\p{Cc}/gu, '?');
 }
 
 /** A parser that breaks makes a decision, mail only; nothing stands between the message and the queue. */
@@ -278,16 +291,6 @@ async function examination(examiner: Examiner): Promise<Examination> {
   }
 }
 
-/** Whether an empty line stands in what has come so far; looks back over the border of chunks. */
-function endsHeader(head: readonly Buffer[]): boolean {
-  const last = head.at(-1);
-  if (last === undefined) return false;
-  if (last.includes('\r\n\r\n')) return true;
-  if (head.length === 1) return last.indexOf('\r\n') === 0;
-  const border = Buffer.concat([...head.slice(0, -1).map((chunk) => chunk.subarray(-3)), last.subarray(0, 3)]);
-  return border.includes('\r\n\r\n');
-}
-
 /** Asks the directory for every recipient of our own at once, for as long as the commit may wait. */
 async function identify(
   context: FlowContext,
@@ -301,7 +304,8 @@ async function identify(
     const lookup = await lookUp(context, address, signal);
     if (lookup !== undefined) known.set(position, lookup);
   });
-  await Promise.race([Promise.all(asked), over.promise]);
+  // A look-up that breaks is made again by the attempt; here it must not cost the message.
+  await Promise.race([Promise.allSettled(asked), over.promise]);
   clearTimeout(timer);
   return new Map(known);
 }
@@ -335,53 +339,6 @@ function newDeliveries(
     if (uid === undefined) return mode === 'filter' ? [mail] : mode === 'final' ? [post] : [];
     return mode === 'filter' ? [post, mail] : [post];
   });
-}
-
-/** The session's reply: what is known by now; failures it does not tell go out by DSN (RFC 5321 §6.1, RFC 2033 §4.2). */
-async function answer(
-  context: FlowContext,
-  message: Message,
-  listener: ListenerFacts,
-  results: ReadonlyMap<number, SessionResult>,
-  queued: Reply,
-): Promise<readonly Reply[]> {
-  const failures = [...results].filter(([, result]) => result.outcome?.kind === 'failed');
-  const refusal = (result: SessionResult | undefined): Reply =>
-    result?.outcome?.kind === 'failed' ? reply(result.outcome.status, result.outcome.reason) : queued;
-  const { recipients } = message.envelope;
-  if (failures.length === 0) return listener.protocol === 'lmtp' ? recipients.map(() => queued) : [queued];
-  const toldByReply = listener.protocol === 'lmtp' || failures.length === recipients.length;
-  if (toldByReply) {
-    await context.store.tell(new Map(failures.map(([, result]) => [result.deliveryId, 'reply'])), []);
-    return listener.protocol === 'lmtp'
-      ? recipients.map((_, position) => refusal(results.get(position)))
-      : [refusal(failures[0]?.[1])];
-  }
-  await tellByDsn(context, message, failures);
-  return [queued];
-}
-
-async function tellByDsn(
-  context: FlowContext,
-  message: Message,
-  failures: readonly (readonly [number, SessionResult])[],
-): Promise<void> {
-  const stored = context.store.message(message.id);
-  const lines = failures.flatMap(([, result]): ReportLine[] => {
-    const delivery = stored?.deliveries.find((one) => one.id === result.deliveryId);
-    if (delivery === undefined || result.outcome === undefined) return [];
-    return toldOf(message, delivery, 'failed', result.outcome, false)?.told === 'dsn'
-      ? [{ delivery, outcome: result.outcome, action: 'failed' }]
-      : [];
-  });
-  const told = new Map(
-    failures.map(([, { deliveryId }]) => [
-      deliveryId,
-      lines.some((line) => line.delivery.id === deliveryId) ? ('dsn' as const) : ('nobody' as const),
-    ]),
-  );
-  await context.store.tell(told, lines.length === 0 ? [] : [await context.report(message, lines)]);
-  context.poke();
 }
 
 function isPostmaster(address: string): boolean {

@@ -1,6 +1,12 @@
 import Bottleneck from 'bottleneck';
 
-type Lane = { readonly limiter: Bottleneck; readonly waiting: (() => Promise<void>)[]; running: number };
+type Lane = {
+  readonly limiter: Bottleneck;
+  readonly waiting: (() => Promise<void>)[];
+  running: number;
+  /** Somebody waited in vain, and nobody had a turn since. */
+  stalled: boolean;
+};
 
 /**
  * Runs attempts by destination, so many side by side that none waits for another destination and none floods its own.
@@ -18,20 +24,50 @@ export class Lanes {
 
   /** Runs `job` when its destination has a free lane; settles as the job does. */
   run<T>(destination: string, job: () => Promise<T>): Promise<T> {
-    const lane = this.#laneOf(destination);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    lane.waiting.push(() => job().then(resolve, reject));
-    if (lane.running < this.#perDestination(destination)) {
-      lane.running++;
-      void lane.limiter.schedule(() => drain(lane));
-    }
+    const lane = this.#laneOf(destination);
+    this.#queue(lane, destination, () => turn(lane, job).then(resolve, reject));
     return promise;
+  }
+
+  /**
+   * As `run`, for a job whose message must not be kept by a destination that does not answer: messages in flight are
+   * limited, and all of them could come to wait here.
+   * @returns undefined when the job was not run: it waited for `patienceMs`, or another did and had no turn yet
+   */
+  runWithin<T>(destination: string, patienceMs: number, job: () => Promise<T>): Promise<T | undefined> {
+    const lane = this.#laneOf(destination);
+    if (lane.stalled) return Promise.resolve(undefined);
+    const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+    const start = (): Promise<void> => {
+      clearTimeout(timer);
+      return turn(lane, job).then(resolve, reject);
+    };
+    const timer = setTimeout(() => {
+      lane.waiting.splice(lane.waiting.indexOf(start), 1);
+      lane.stalled = true;
+      resolve(undefined);
+    }, patienceMs);
+    this.#queue(lane, destination, start);
+    return promise;
+  }
+
+  #queue(lane: Lane, destination: string, start: () => Promise<void>): void {
+    lane.waiting.push(start);
+    if (lane.running >= this.#perDestination(destination)) return;
+    lane.running++;
+    void lane.limiter.schedule(() => drain(lane));
   }
 
   #laneOf(destination: string): Lane {
     let lane = this.#lanes.get(destination);
     if (lane === undefined) {
-      lane = { limiter: new Bottleneck({ maxConcurrent: this.#perDestination(destination) }), waiting: [], running: 0 };
+      lane = {
+        limiter: new Bottleneck({ maxConcurrent: this.#perDestination(destination) }),
+        waiting: [],
+        running: 0,
+        stalled: false,
+      };
       this.#lanes.set(destination, lane);
     }
     return lane;
@@ -41,6 +77,14 @@ export class Lanes {
   async stop(): Promise<void> {
     await Promise.all([...this.#lanes.values()].map((lane) => lane.limiter.stop({ dropWaitingJobs: false })));
     this.#lanes.clear();
+  }
+}
+
+async function turn<T>(lane: Lane, job: () => Promise<T>): Promise<T> {
+  try {
+    return await job();
+  } finally {
+    lane.stalled = false;
   }
 }
 

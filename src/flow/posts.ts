@@ -143,6 +143,15 @@ function groupPosts(posts: readonly DecidedPost[]): Group[] {
   return [...groups.values()];
 }
 
+/** A post that its calendar server has no time for gives its place to other mail. */
+const TURN_WAIT_MS = 10_000;
+const NO_TURN: Outcome = {
+  kind: 'deferred',
+  status: '4.4.5',
+  reason: 'the calendar server is busy with earlier posts',
+  answered: false,
+};
+
 async function postGroup(
   context: FlowContext,
   message: Message,
@@ -166,12 +175,13 @@ async function postGroup(
   };
   const poster = context.poster(group.server);
   let transferMs = 0;
-  const outcomes = await context.lanes.run(poster.destination, async () => {
+  const given = await context.lanes.runWithin(poster.destination, TURN_WAIT_MS, async () => {
     const begun = context.clock();
-    const given = await poster.deliver(batch, signal);
+    const answers = await poster.deliver(batch, signal);
     transferMs = context.clock() - begun;
-    return given;
+    return answers;
   });
+  const outcomes: readonly Outcome[] = given ?? targets.map(() => NO_TURN);
   return targets.flatMap((posts, index) =>
     posts.map(({ delivery, decision, user }): Result => {
       const outcome: Outcome = outcomes[index] ?? {

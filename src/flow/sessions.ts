@@ -9,14 +9,14 @@ export type SessionResult = {
 
 /**
  * A client that still waits for the reply to its message. While it is open, a failure belongs to the reply and makes
- * no DSN; from the moment it closes, a failure is told by DSN. Closing is one synchronous step, so that each failure
- * is told exactly once.
+ * no DSN; from the moment it closes, a failure is told by DSN, or to nobody when the client left without its reply.
+ * Closing is one synchronous step, so that each failure is told exactly once.
  */
 export class Session {
   readonly #results = new Map<number, SessionResult>();
   readonly #expected: number;
   readonly #complete = Promise.withResolvers<void>();
-  #open = true;
+  #state: 'open' | 'closed' | 'abandoned' = 'open';
 
   /** @param expected how many recipients owe a result */
   constructor(expected: number) {
@@ -25,32 +25,44 @@ export class Session {
   }
 
   get open(): boolean {
-    return this.#open;
+    return this.#state === 'open';
+  }
+
+  /** Whether the client left before it had a reply: it still owns the message (RFC 5321 §4.2.5). */
+  get abandoned(): boolean {
+    return this.#state === 'abandoned';
   }
 
   /** @param position index of the recipient; ignored once closed */
   report(position: number, result: SessionResult): void {
-    if (!this.#open) return;
+    if (!this.open) return;
     this.#results.set(position, result);
     if (this.#results.size === this.#expected) this.#complete.resolve();
   }
 
   /**
-   * Waits until every recipient has a result or `waitMs` is over, then closes. Results are committed when this resolves.
-   * @returns what is known, by position
+   * Waits until every recipient has a result, `waitMs` is over or we stop, then closes. Results are committed when this resolves.
+   * @param signal aborts when the client has gone
+   * @returns what is known, by position; a result that could not be committed is not, its delivery is attempted again
    */
-  async close(waitMs: number, signal: AbortSignal): Promise<ReadonlyMap<number, SessionResult>> {
-    if (waitMs > 0 && !signal.aborted) {
+  async close(
+    waitMs: number,
+    signal: AbortSignal,
+    stopping?: AbortSignal,
+  ): Promise<ReadonlyMap<number, SessionResult>> {
+    if (waitMs > 0 && !signal.aborted && stopping?.aborted !== true) {
       const over = Promise.withResolvers<void>();
       const timer = setTimeout(over.resolve, waitMs);
-      const gone = (): void => over.resolve();
-      signal.addEventListener('abort', gone, { once: true });
+      const end = (): void => over.resolve();
+      const ends = stopping === undefined ? [signal] : [signal, stopping];
+      for (const one of ends) one.addEventListener('abort', end, { once: true });
       await Promise.race([this.#complete.promise, over.promise]);
       clearTimeout(timer);
-      signal.removeEventListener('abort', gone);
+      for (const one of ends) one.removeEventListener('abort', end);
     }
-    this.#open = false;
-    await Promise.all([...this.#results.values()].map((result) => result.committed));
-    return this.#results;
+    this.#state = signal.aborted ? 'abandoned' : 'closed';
+    const results = [...this.#results];
+    const commits = await Promise.allSettled(results.map(([, result]) => result.committed));
+    return new Map(results.filter((_, index) => commits[index]?.status === 'fulfilled'));
   }
 }

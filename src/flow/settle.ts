@@ -53,7 +53,9 @@ export async function settle(
     // The reply tells refusals only: what was given up for lack of an answer goes out as a DSN after a 250.
     const client = waits && step.state !== 'expired' ? 'waits' : session?.abandoned === true ? 'gone' : 'answered';
     const told = toldOf(message, delivery, step.state, outcome, client);
-    if (told?.told === 'dsn' && outcome !== undefined) report.push({ delivery, outcome, action: told.action });
+    const reported = outcome ?? (result.kind === 'skipped' ? withoutPost(result.reason) : undefined);
+    if (told?.told === 'dsn' && reported !== undefined)
+      report.push({ delivery, outcome: reported, action: told.action });
     if (waits) session.report(delivery.position, { deliveryId: delivery.id, outcome, committed: committed.promise });
     settlements.push({
       id: delivery.id,
@@ -79,6 +81,11 @@ export async function settle(
     throw error;
   }
   context.poke();
+}
+
+/** What a report says of a message that was accepted and left nothing to do: a duplicate, or older than what was posted. */
+function withoutPost(reason: string): Outcome {
+  return { kind: 'delivered', status: '2.0.0', reason };
 }
 
 /** Which of a recipient's two deliveries the session's reply is about. */
@@ -124,12 +131,12 @@ export function toldOf(
   outcome: Outcome | undefined,
   client: 'waits' | 'answered' | 'gone',
 ): Telling | undefined {
-  if (state !== 'failed' && state !== 'expired' && state !== 'delivered') return undefined;
+  if (state === 'queued' || state === 'held' || state === 'deleted') return undefined;
   const notify = message.envelope.recipients[delivery.position]?.notify;
   return whoIsTold({
     mode: message.mode,
     kind: delivery.kind,
-    outcomeKind: state,
+    outcomeKind: state === 'skipped' ? 'delivered' : state,
     nullReversePath: isNullReversePath(message.envelope),
     relayedWithoutDsn: outcome?.kind === 'delivered' && outcome.relayedWithoutDsn === true,
     sessionWaits: client === 'waits',

@@ -1,6 +1,8 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { methodOf, scheduled } from '../../rules/validate.ts';
-import { type Component, property } from './components.ts';
-import { textValue } from './content-lines.ts';
+import { addressKey, mailboxOf } from '../mail/address.ts';
+import { type Component, properties, property } from './components.ts';
+import { parameter, textValue } from './content-lines.ts';
 import type { Examination } from './message.ts';
 import { type CalendarText, type ReadCalendar, type ReadContext, readCalendar, toObject } from './parse.ts';
 import { instantOf, recurrenceIdOf, sequenceOf, uidOf, zonesOf } from './summary.ts';
@@ -19,13 +21,14 @@ type Read = { readonly part: Candidate; readonly calendar: CalendarText };
 
 /**
  * Chooses the one scheduling object among a message's calendar parts (design: Rulings on real mail). The order of
- * the parts decides nothing.
+ * the parts decides nothing. A part may take a tenth of a second: between two of them others have their turn.
  */
-export function choose(candidates: readonly Candidate[], context: ReadContext): Examination {
+export async function choose(candidates: readonly Candidate[], context: ReadContext): Promise<Examination> {
   const read: Read[] = [];
   let unreadable: { reason: string; isWithMethod: boolean } | undefined;
   for (const part of candidates) {
     if (part.kind === 'ics') continue;
+    if (read.length > 0) await nextTurn();
     const twin = read.find((known) => known.part.charset === part.charset && sameBytes(known.part.bytes, part.bytes));
     const result: ReadCalendar =
       twin === undefined
@@ -45,12 +48,13 @@ export function choose(candidates: readonly Candidate[], context: ReadContext): 
     return none(
       unreadable?.reason ?? (read.length > 0 ? 'METHOD is missing' : 'application/ics without a text/calendar part'),
     );
-  if (
-    objects.some(({ calendar }) => calendar !== chosen.calendar && identityOf(calendar) !== identityOf(chosen.calendar))
-  ) {
-    return none('several different calendar objects in the message');
+  const others = new Set(objects.map(({ calendar }) => calendar).filter((calendar) => calendar !== chosen.calendar));
+  const identity = others.size === 0 ? '' : identityOf(chosen.calendar);
+  for (const calendar of others) {
+    await nextTurn();
+    if (identityOf(calendar) !== identity) return none('several different calendar objects in the message');
   }
-  const conflict = methodConflict(objects) ?? compareIcs(candidates, chosen, context);
+  const conflict = methodConflict(objects) ?? (await compareIcs(candidates, chosen, context));
   const result = toObject(chosen.calendar);
   if (result.kind === 'object' && conflict === undefined) return result;
   const { method, uid } = result.kind === 'object' ? result.object : result;
@@ -71,7 +75,10 @@ function methodConflict(objects: readonly Read[]): string | undefined {
   return undefined;
 }
 
-/** What makes two parts the same object: METHOD, type, UID and, per component, order and start. */
+const RECURRENCE = ['RRULE', 'RDATE', 'EXDATE'];
+const END = ['DTEND', 'DUE', 'DURATION', 'STATUS'];
+
+/** What makes two parts the same object: METHOD, type, UID and, per component, order, times and who is in it with what answer. */
 function identityOf({ calendar }: CalendarText): string {
   const zones = zonesOf(calendar);
   const components = scheduled(calendar).map((component) => {
@@ -83,15 +90,24 @@ function identityOf({ calendar }: CalendarText): string {
       sequenceOf(component),
       stamp === undefined ? '' : textValue(stamp),
       startOf(component, zones),
+      ...END.map((name) => valuesOf(component, name, zones)),
+      ...RECURRENCE.map((name) => valuesOf(component, name, zones)),
+      usersOf(component, 'ORGANIZER'),
+      usersOf(component, 'ATTENDEE'),
     ].join('\n');
   });
   return [methodOf(calendar), ...components.sort()].join('\n\n');
 }
 
 /** @returns why an application/ics part contradicts the chosen object */
-function compareIcs(candidates: readonly Candidate[], chosen: Read, context: ReadContext): string | undefined {
+async function compareIcs(
+  candidates: readonly Candidate[],
+  chosen: Read,
+  context: ReadContext,
+): Promise<string | undefined> {
   for (const part of candidates) {
     if (part.kind !== 'ics' || sameBytes(part.bytes, chosen.part.bytes)) continue;
+    await nextTurn();
     const result = readCalendar(part.bytes, part.charset, context);
     if (result.kind === 'unreadable') continue;
     const reason = contradiction(result.calendar.calendar, chosen.calendar.calendar);
@@ -119,6 +135,23 @@ function starts(calendar: Component): string {
     .map((component) => startOf(component, zones))
     .sort()
     .join('\n');
+}
+
+function valuesOf(component: Component, name: string, zones: ReadonlyMap<string, Component>): string {
+  return properties(component, name)
+    .map((line) => String(instantOf(line, zones) ?? textValue(line).trim()))
+    .sort()
+    .join('|');
+}
+
+function usersOf(component: Component, name: 'ORGANIZER' | 'ATTENDEE'): string {
+  return properties(component, name)
+    .map((line) => {
+      const uri = textValue(line).trim();
+      return `${addressKey(mailboxOf(uri) ?? uri)} ${parameter(line, 'PARTSTAT')?.toUpperCase() ?? 'NEEDS-ACTION'}`;
+    })
+    .sort()
+    .join('|');
 }
 
 /** DTSTART as an instant where its zone is known, so that UTC and local time can be the same. */

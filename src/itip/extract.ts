@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type MimeNode, Splitter, type SplitterChunk } from '@zone-eu/mailsplit';
 import { type Candidate, choose } from './choose.ts';
 import { type ContentType, parseContentType } from './content-type.ts';
@@ -41,6 +42,7 @@ const MAX_LEVELS = 20;
 const MAX_PARTS = 16;
 /** Encoded size over decoded size: quoted-printable triples at worst, base64 adds a third. */
 const ENCODED_FACTOR = 3.2;
+const DECODED_AT_ONCE = 256 * 1024;
 
 type Part = {
   readonly node: MimeNode;
@@ -261,7 +263,11 @@ async function decodeTransfer(node: MimeNode, chunks: readonly Buffer[]): Promis
       const decoded: Buffer[] = [];
       decoder.on('data', (chunk: Buffer) => decoded.push(chunk));
       const ended = once(decoder, 'end');
-      decoder.end(raw);
+      for (let at = 0; at < raw.length; at += DECODED_AT_ONCE) {
+        if (at > 0) await nextTurn(); // 6 MB of quoted-printable take half a second
+        decoder.write(raw.subarray(at, at + DECODED_AT_ONCE));
+      }
+      decoder.end();
       await ended;
       return Buffer.concat(decoded);
     }

@@ -1,5 +1,14 @@
 /** Methods of RFC 5546 §1.4. */
-export const METHODS = ['PUBLISH', 'REQUEST', 'REPLY', 'ADD', 'CANCEL', 'REFRESH', 'COUNTER', 'DECLINECOUNTER'] as const;
+export const METHODS = [
+  'PUBLISH',
+  'REQUEST',
+  'REPLY',
+  'ADD',
+  'CANCEL',
+  'REFRESH',
+  'COUNTER',
+  'DECLINECOUNTER',
+] as const;
 export type Method = (typeof METHODS)[number];
 
 export function isMethod(value: string): value is Method {

@@ -35,6 +35,8 @@ export type ReadCalendar =
 export function readCalendar(bytes: Buffer, charset: string | undefined, context: ReadContext): ReadCalendar {
   const decoded = decodeText(bytes, charset);
   const repairs = [...decoded.repairs];
+  // C programs end the text there: what follows would be judged here and never seen by the server.
+  if (decoded.text.includes('\0')) return { kind: 'unreadable', reason: 'a NUL character in the calendar part' };
   const text = withCrlf(decoded.text, repairs);
   const read = readLines(text, context);
   if (read.kind === 'refused') return { kind: 'unreadable', reason: read.reason };

@@ -8,12 +8,13 @@ export type AddressParts = { readonly local: string; readonly domain: string };
  * is. Empty when it is no domain at all.
  */
 export function normalizeDomain(domain: string): string {
-  const written = domain.trim().replace(/\.$/, '');
+  const written = domain.trim().replace(/\.+$/, '');
   if (/^\[[0-9a-z.:-]+\]$/i.test(written)) return written;
   const name = written.toLowerCase();
   // domainToASCII is made for URLs: it cuts paths and ports off, decodes %2e, and reads a number as an IPv4 address.
   if (/[\s!-,/:-@[-^`{-\x7f]/.test(name)) return '';
-  return /^[0-9.]*$/.test(name) ? name : domainToASCII(name);
+  // U+3002 and its like become dots only here.
+  return /^[0-9.]*$/.test(name) ? name : domainToASCII(name).replace(/\.+$/, '');
 }
 
 /**
@@ -62,13 +63,21 @@ export function splitSubAddress(address: string, separators: string): { base: st
 export function mailboxOf(calendarAddress: string): string | undefined {
   const match = /^mailto:([^?]+)/i.exec(calendarAddress.trim());
   if (match?.[1] === undefined) return undefined;
-  let text = match[1];
+  // A bare % is common in practice: it stays as it stands, and hides nothing beside it.
+  const text = match[1].replace(/(?:%[0-9a-f]{2})+/gi, percentDecoded);
+  const parts = parseAddress(text);
+  // `mailto:ours@example.com,theirs@example.org` is two mailboxes (RFC 6068 §2), and readers differ in whose it is.
+  if (parts === undefined || (parts.local.includes('@') && !/^"(?:[^"\\]|\\.)*"$/s.test(parts.local))) return undefined;
+  return canonicalAddress(text);
+}
+
+function percentDecoded(octets: string): string {
   try {
-    text = decodeURIComponent(text);
+    return decodeURIComponent(octets);
   } catch (error) {
-    if (!(error instanceof URIError)) throw error; // a bare % is common in practice: take it as it stands
+    if (!(error instanceof URIError)) throw error; // no UTF-8
+    return octets;
   }
-  return parseAddress(text) === undefined ? undefined : canonicalAddress(text);
 }
 
 /** `mailto:` URI of a mailbox (RFC 6068), escaping what a header list or a URI would misread. */

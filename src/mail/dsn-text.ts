@@ -33,7 +33,10 @@ function found(recipient: DsnRecipient): string {
     case 'relayed':
       return 'Passed on to the next mail server. That server does not report deliveries, so you will hear of it again only if it fails.';
     case 'delivered':
-      return recipient.kind === 'post' ? 'Entered in the calendar of this address.' : 'Delivered.';
+      if (recipient.kind === 'mail') return 'Delivered.';
+      return recipient.remoteMta === undefined
+        ? `Accepted; nothing had to be entered in the calendar. ${sentence(recipient.reason)}`
+        : 'Entered in the calendar of this address.';
     case 'expanded':
       return 'Passed on to the members of this list.';
   }

@@ -141,7 +141,7 @@ function statusFields(report: DsnReport): string {
       ...(recipient.remoteMta === undefined ? [] : [`Remote-MTA: dns; ${mtaName(recipient.remoteMta)}`]),
       ...(recipient.diagnostic === undefined
         ? []
-        : [`Diagnostic-Code: ${folded(machineText(recipient.diagnostic), 17)}`]),
+        : [`Diagnostic-Code: ${folded(machineText(registeredType(recipient.diagnostic)), 17)}`]),
       ...(recipient.lastAttemptAt === undefined ? [] : [`Last-Attempt-Date: ${mailDate(recipient.lastAttemptAt)}`]),
     ]),
   ];
@@ -156,11 +156,17 @@ function typedAddress(typed: string): string {
   return `${type}; ${embedUnicode(address).slice(0, MAX_FIELD)}`;
 }
 
+/** `smtp` is the one type registered that we write; all others are private (RFC 3464 §2.3, §9.2): `http; 503` → `x-http; 503`. */
+function registeredType(diagnostic: string): string {
+  return /^(?:smtp|x-[a-z0-9-]+);/i.test(diagnostic) ? diagnostic : `x-${diagnostic}`;
+}
+
 /** RFC 3464 §2.1.2: a domain, or an address literal. */
 function mtaName(host: string): string {
   const name = machineText(host);
   if (/^[\d.]+$/.test(name)) return `[${name}]`;
-  return name.includes(':') && !name.startsWith('[') ? `[IPv6:${name}]` : name;
+  const bare = name.replace(/^\[(?!IPv6:)(.*)\]$/i, '$1');
+  return bare.includes(':') && !bare.startsWith('[') ? `[IPv6:${bare}]` : name;
 }
 
 /** The last body part with its own header. */

@@ -44,24 +44,6 @@ export function headerBlock(content: Buffer): Buffer {
   return content.subarray(0, scanSpans(content).end);
 }
 
-/**
- * The message without the fields of these names, each with its continuation lines; every other octet as it was.
- * @param names in lower case
- * @returns `content` itself when it has none of them
- */
-export function withoutFields(content: Buffer, names: ReadonlySet<string>): Buffer {
-  const pieces: Buffer[] = [];
-  let kept = 0;
-  for (const span of scanSpans(content).spans) {
-    if (!names.has(span.name)) continue;
-    pieces.push(content.subarray(kept, span.start));
-    kept = span.end;
-  }
-  if (pieces.length === 0) return content;
-  pieces.push(content.subarray(kept));
-  return Buffer.concat(pieces);
-}
-
 /** Whether any octet is over 127, so that 8BITMIME is needed (RFC 6152). */
 export function hasEightBit(content: Buffer): boolean {
   for (let i = 0; i < content.length; i++) if ((content[i] ?? 0) > 0x7f) return true;

@@ -12,7 +12,9 @@ export type ReachOptions = {
 };
 
 /** Connects once. @returns what the peer said first ('' when it need not), or why it cannot be reached */
-export function reach(options: ReachOptions): Promise<{ readonly ok: true; readonly greeting: string } | { readonly ok: false; readonly reason: string }> {
+export function reach(
+  options: ReachOptions,
+): Promise<{ readonly ok: true; readonly greeting: string } | { readonly ok: false; readonly reason: string }> {
   const { host, port } = options;
   const { promise, resolve } = Promise.withResolvers<{ ok: true; greeting: string } | { ok: false; reason: string }>();
   const connected = (): void => {
@@ -21,14 +23,22 @@ export function reach(options: ReachOptions): Promise<{ readonly ok: true; reado
   const socket: Socket =
     options.tls === undefined
       ? connectTcp({ host, port }, connected)
-      : connectTls({ host, port, servername: host, ...(options.tls.ca === undefined ? {} : { ca: options.tls.ca }) }, connected);
+      : connectTls(
+          { host, port, servername: host, ...(options.tls.ca === undefined ? {} : { ca: options.tls.ca }) },
+          connected,
+        );
   const finish = (result: { ok: true; greeting: string } | { ok: false; reason: string }): void => {
     clearTimeout(timer);
     socket.destroy();
     resolve(result);
   };
-  const timer = setTimeout(() => finish({ ok: false, reason: `no answer within ${options.timeoutMs} ms` }), options.timeoutMs);
-  socket.once('error', (error) => finish({ ok: false, reason: error.message === '' && 'code' in error ? String(error.code) : error.message }));
+  const timer = setTimeout(
+    () => finish({ ok: false, reason: `no answer within ${options.timeoutMs} ms` }),
+    options.timeoutMs,
+  );
+  socket.once('error', (error) =>
+    finish({ ok: false, reason: error.message === '' && 'code' in error ? String(error.code) : error.message }),
+  );
   socket.once('data', (data) => finish({ ok: true, greeting: data.toString('latin1').split('\r\n', 1)[0] ?? '' }));
   socket.once('end', () => finish({ ok: false, reason: 'closed the connection without a word' }));
   return promise;

@@ -26,8 +26,8 @@ export class Runner {
   readonly #options: RunnerOptions;
   readonly #abort = new AbortController();
   readonly #running = new Set<Promise<void>>();
-  /** Deliveries under way here. */
-  readonly #underWay = new Set<number>();
+  /** Deliveries under way here, as they were claimed. */
+  readonly #underWay = new Map<number, Delivery>();
   /** How often in a row the attempt of a delivery has thrown. */
   readonly #crashes = new Map<number, number>();
   #state: 'new' | 'started' | 'stopped' = 'new';
@@ -132,12 +132,18 @@ export class Runner {
   }
 
   #launch(claim: Claim, job: ((signal: AbortSignal) => Promise<void>) | undefined): void {
-    // A lease that ran out under an attempt which still goes on: taking it again has renewed it, and that is all.
-    const deliveries = claim.deliveries.filter(({ id }) => !this.#underWay.has(id));
+    // One that its attempt has not settled yet, only its lease ran out: taking it again has renewed it, and that is all.
+    // One that was deferred, and is due again before the rest of its message has ended, is to be attempted.
+    const deliveries = claim.deliveries.filter((delivery) => {
+      const before = this.#underWay.get(delivery.id);
+      return before === undefined || !isUnchanged(before, delivery);
+    });
     if (deliveries.length === 0) return;
-    for (const { id } of deliveries) this.#underWay.add(id);
+    for (const delivery of deliveries) this.#underWay.set(delivery.id, delivery);
     const running = this.#attempt({ message: claim.message, deliveries }, job).finally(() => {
-      for (const { id } of deliveries) this.#underWay.delete(id);
+      for (const delivery of deliveries) {
+        if (this.#underWay.get(delivery.id) === delivery) this.#underWay.delete(delivery.id);
+      }
       this.#running.delete(running);
       this.poke();
     });

@@ -38,7 +38,7 @@ export class Records {
     this.#db = db;
     const ready = 'FROM deliveries WHERE ready_at IS NOT NULL';
     this.#anyReady = db.prepare(`SELECT 1 ${ready} AND ready_at <= ? LIMIT 1`);
-    this.#nextDueAt = db.prepare(`SELECT ready_at ${ready} AND lease_until IS NULL ORDER BY ready_at LIMIT 1`);
+    this.#nextDueAt = db.prepare(`SELECT ready_at ${ready} ORDER BY ready_at LIMIT 1`);
     this.#readyMessages = db.prepare(`SELECT message ${ready} AND ready_at <= ? ORDER BY ready_at, id`);
     // The + keeps SQLite from walking everything that is due to find what is due of one message.
     this.#takeLeases = db.prepare(`UPDATE deliveries SET lease_owner = ?, lease_until = ?

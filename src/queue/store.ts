@@ -158,7 +158,7 @@ export type Store = {
   ): Promise<readonly { readonly deliveries: readonly Delivery[]; readonly claimed: ReadonlySet<number> }[]>;
   /** Takes the lease of due, unblocked deliveries, oldest due first, at most `limit` messages. */
   claim(now: number, limit: number): Promise<readonly Claim[]>;
-  /** When the next queued, unblocked and unleased delivery falls due; undefined when there is none. */
+  /** When the next queued and unblocked delivery can be claimed: is due, or its lease runs out; undefined when there is none. */
   nextDueAt(): number | undefined;
   /**
    * Writes outcomes, raises the ledger, gives the lease back, queues `dsns` and, when a message has no open delivery

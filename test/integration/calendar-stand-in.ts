@@ -21,6 +21,8 @@ export type StandInAnswer = string | 'drop' | { readonly httpStatus: number; rea
 export class CalendarStandIn {
   /** A promise keeps the gateway waiting until it resolves. May be changed while it runs. */
   answer: (post: StandInPost) => StandInAnswer | Promise<StandInAnswer> = () => SUCCESS;
+  /** Recipients that a schedule-response speaks of; all of them when undefined. */
+  answerOnly: readonly string[] | undefined;
   readonly #posts: StandInPost[] = [];
   readonly #waiting = new Set<() => void>();
   #server: Server | undefined;
@@ -102,7 +104,8 @@ export class CalendarStandIn {
     if (answer === 'drop') {
       response.destroy();
     } else if (typeof answer === 'string') {
-      const responses = post.recipients.map((recipient) => ({
+      const answered = post.recipients.filter((recipient) => this.answerOnly?.includes(recipient) ?? true);
+      const responses = answered.map((recipient) => ({
         recipient: `mailto:${recipient}`,
         requestStatus: answer,
       }));

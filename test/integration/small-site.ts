@@ -95,6 +95,7 @@ ${options.more ?? ''}
 /** Every stand-in answers as by default again; those that are down come up. */
 export async function calmDown({ calendar, mailboxes, world }: SmallSite): Promise<void> {
   calendar.answer = () => SUCCESS;
+  calendar.answerOnly = undefined;
   for (const sink of [mailboxes, world]) {
     delete sink.script.rcpt;
     delete sink.script.data;

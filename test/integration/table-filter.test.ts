@@ -1,13 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import {
-  entry,
-  type FakeLdap,
-  type Request,
-  result,
-  SEARCH,
-  startFakeLdap,
-  UNBIND,
-} from '../unit/directory/fake-ldap.ts';
 import { invitationMail, plainMail } from './invitations.ts';
 import {
   ALICE,
@@ -17,7 +8,6 @@ import {
   BOB,
   calmDown,
   deliveriesOf,
-  isAttempt,
   mailFor,
   OLGA,
   outcomesOf,
@@ -311,256 +301,43 @@ describe('mail in line', () => {
       expect(reportsTo(site, id)).toHaveLength(1);
     },
   );
-
-  test('an annotated mail goes out once for each recipient and names no other, plain mail goes out once for all', async () => {
-    const uid = 'copies@example.org';
-    const message = requestMail({ uid, attendees: [ALICE, BOB] }).replace(`To: ${ALICE}, ${BOB}`, 'To: undisclosed:;');
-    await send(site, 'in', { from: OLGA, to: [ALICE, BOB], message });
-    const copies = (await site.mailboxes.waitFor((mail) => mail.content.includes(uid), 2)).map((mail) => {
-      const text = mail.content.toString();
-      return { to: mail.recipients.map(({ address }) => address), header: text.slice(0, text.indexOf('\r\n\r\n')) };
-    });
-    expect(copies.map(({ to }) => to).sort()).toEqual([[ALICE], [BOB]]);
-    expect(copies.find(({ to }) => to[0] === ALICE)?.header).not.toContain(BOB);
-    expect(copies.find(({ to }) => to[0] === BOB)?.header).not.toContain(ALICE);
-
-    const plain = plainMail({ from: OLGA, to: 'undisclosed:;', id: 'plain-copies@example.org' });
-    const sent = await send(site, 'in', { from: OLGA, to: [ALICE, BOB], message: plain });
-    await outcomesOf(site, queueIdOf(sent));
-    const mails = site.mailboxes.mails.filter((mail) => mail.content.includes('plain-copies'));
-    expect(mails.map(({ recipients }) => recipients.map(({ address }) => address))).toEqual([[ALICE, BOB]]);
-    expect(arrived(mails[0]!)).toEqual({ added: ['Received'], status: undefined, message: plain });
-  });
-
-  test('status headers that arrive are removed, in plain mail and in an invitation, and nothing else is', async () => {
-    const forged = [
-      'iMIP-Gateway-Status: X1; recipient=alice@example.com;',
-      ' action=posted; reason="trust me"',
-      'x-meeting-uid: forged',
-      'X-Meeting-Method:CANCEL',
-    ].join('\r\n');
-    for (const [index, message] of [
-      plainMail({
-        from: OLGA,
-        to: ALICE,
-        id: 'forged-plain@example.org',
-        text: 'iMIP-Gateway-Status: in the body stays',
-      }),
-      requestMail({ uid: 'forged-status@example.org', attendees: [ALICE] }),
-    ].entries()) {
-      const withForged = message.replace('\r\nSubject:', `\r\n${forged}\r\nSubject:`);
-      await send(site, 'in', { from: OLGA, to: [ALICE], message: withForged });
-      const copy = arrived(await mailFor(site.mailboxes, ALICE, index === 0 ? 'forged-plain' : 'forged-status'));
-      expect(copy.message).toBe(message);
-      expect(copy.added).toEqual(index === 0 ? ['Received'] : ANNOTATED);
-    }
-  });
-
-  test('lines that are all dots, 8-bit octets, trailing blanks and long lines arrive as they were', async () => {
-    const text = ['.', '..', '. ', '.x', '', '\xe4\xf6\xfc\x80\xff', 'blanks  \t', 'x'.repeat(5000), '.', ''].join(
-      '\r\n',
-    );
-    const head = `From: ${OLGA}\r\nSubject: =?x?= folded\r\n\tagain\r\nX-Odd:no-blank\r\nMessage-ID: <bytes@example.org>\r\n\r\n`;
-    const message = Buffer.from(`${head}${text}\r\n`, 'latin1');
-    await send(site, 'in', { from: OLGA, to: [{ address: ALICE, params: '' }], message });
-    expect(arrived(await mailFor(site.mailboxes, ALICE, 'bytes@example.org')).message).toBe(message.toString('latin1'));
-  });
-
-  test('an invitation for an outsider is passed on by the smart host without a word of ours', async () => {
-    const uid = 'outsider@example.com';
-    const message = requestMail({ uid, organizer: BOB, attendees: [PETRA, ALICE] });
-    await send(site, 'inner', { from: BOB, to: [PETRA, ALICE], message });
-    expect(arrived(await mailFor(site.world, PETRA, uid))).toEqual({ added: ['Received'], status: undefined, message });
-    expect(arrived(await mailFor(site.mailboxes, ALICE, uid)).added).toEqual(ANNOTATED);
-    expect(site.calendar.of(uid).flatMap(({ recipients }) => recipients)).toEqual([ALICE]);
-  });
 });
 
-describe('mail in line with limits of size', () => {
+describe('mail in line before a next hop that speaks LMTP', () => {
   let site: SmallSite;
   beforeAll(async () => {
-    site = await startSmallSite({ listeners: ['name: in, max-size: 400KB, max-examine: 64KB'] });
+    site = await startSmallSite({
+      listeners: ['name: in', 'name: in-lmtp, protocol: lmtp'],
+      nextHop: { protocol: 'lmtp' },
+    });
   });
   afterAll(async () => site?.[Symbol.asyncDispose]());
 
-  test('a message over max-examine is passed on unexamined', async () => {
-    const uid = 'large@example.org';
-    const message = requestMail({ uid, attendees: [ALICE] }).replace(
-      'You are invited.',
-      'You are invited.\r\n'.repeat(5000),
-    );
-    const sent = await send(site, 'in', { from: OLGA, to: [ALICE], message });
-    expect(arrived(await mailFor(site.mailboxes, ALICE, uid))).toEqual({
-      added: ['Received'],
-      status: undefined,
-      message,
-    });
-    expect(statesOf(site, queueIdOf(sent))).toEqual([`mail to ${ALICE}: delivered`]);
-    const line = await site.gateway.waitForLog(
-      (one) => one.queueId === queueIdOf(sent) && one.msg === 'nothing to schedule',
-    );
-    expect(line.reason).toBe('the message is larger than max-examine (64000 octets)');
-    expect(site.calendar.posts).toEqual([]);
-  });
+  test.for(['plain mail', 'an invitation'])(
+    'what it refuses of %s after the content is told for each recipient',
+    async (what) => {
+      site.mailboxes.script.data = (_, address) => (address === BOB ? '552 5.2.2 mailbox full' : undefined);
+      const compose = (id: string) =>
+        what === 'plain mail'
+          ? plainMail({ from: id, to: ALICE, id })
+          : requestMail({ uid: id, attendees: [ALICE, BOB] });
 
-  test('a message over max-size is refused 552 5.3.4, as announced and as sent', async () => {
-    const message = plainMail({ from: OLGA, to: ALICE, id: 'huge@example.org', text: 'x'.repeat(400_000) });
-    const announced = await send(site, 'in', {
-      from: { address: OLGA, params: 'SIZE=400001' },
-      to: [ALICE],
-      message: '',
-    });
-    expect(announced.mail.lines[0]).toMatch(/^552 5\.3\.4 /);
-    const sent = await send(site, 'in', { from: OLGA, to: [ALICE], message });
-    expect(answers(sent)).toEqual([expect.stringMatching(/^552 5\.3\.4 /)]);
-    expect(site.store.list({}).filter(({ message: { messageId } }) => messageId === '<huge@example.org>')).toEqual([]);
-  });
-});
+      const byReply = `reply.${what.length}@example.org`;
+      const inLmtp = await send(site, 'in-lmtp', { from: byReply, to: [ALICE, BOB], message: compose(byReply) });
+      expect(answers(inLmtp)).toEqual([`250 2.6.0 queued as ${queueIdOf(inLmtp)}`, '550 5.2.2 the mailbox is full']);
+      expect(reportsTo(site, byReply)).toEqual([]);
 
-// annotate-wait is short here, so that nothing but the silence of a peer is waited for.
-describe('mail in line while directory or calendar server do not answer', () => {
-  /** Entries by address; `silent` leaves every request unanswered. */
-  const directory = { silent: false, entries: new Map([ALICE, BOB].map((mail) => [mail, personOf(mail)])) };
-  let ldap: FakeLdap;
-  let site: SmallSite;
-  beforeAll(async () => {
-    ldap = await startFakeLdap((asked) => (directory.silent ? undefined : answerOf(asked, directory.entries)));
-    site = await startSmallSite({
-      listeners: ['name: in', 'name: in-lmtp, protocol: lmtp'],
-      directory: `{kind: ldap, servers: ['${ldap.url}'], base: o=isp, connect-timeout: 1s, search-timeout: 1s}`,
-      queue: ['annotate-wait: 400ms'],
-      more: 'ischedule: {timeout: 1s}',
-    });
-  });
-  afterAll(async () => {
-    await site?.[Symbol.asyncDispose]();
-    await ldap?.[Symbol.asyncDispose]();
-  });
-  afterEach(() => {
-    directory.silent = false;
-    return calmDown(site);
-  });
-
-  test('plain mail asks the directory nothing', async () => {
-    directory.silent = true;
-    const before = ldap.requests.length;
-    const message = plainMail({ from: OLGA, to: ALICE, id: 'no-look-up@example.org' });
-    const sent = await send(site, 'in', { from: OLGA, to: [ALICE], message });
-    expect(arrived(await mailFor(site.mailboxes, ALICE, 'no-look-up')).added).toEqual(['Received']);
-    expect(await outcomesOf(site, queueIdOf(sent))).toEqual([`mail to ${ALICE}: delivered`]);
-    expect(ldap.requests.length).toBe(before);
-  });
-
-  test.for(['in', 'in-lmtp'])(
-    'while the directory is silent an invitation by listener %s is passed on as pending, and posted once it answers',
-    async (listener) => {
-      directory.silent = true;
-      const uid = `silent-directory.${listener}@example.org`;
-      const message = requestMail({ uid, attendees: [ALICE] });
-      const sent = await send(site, listener, { from: OLGA, to: [ALICE], message });
-      expect(answers(sent)).toEqual([`250 2.6.0 queued as ${queueIdOf(sent)}`]);
-      const copy = arrived(await mailFor(site.mailboxes, ALICE, uid));
-      expect(copy.status).toBe(`${queueIdOf(sent)}; recipient=${ALICE}; action=pending; reason=queued`);
-      expect(copy.message).toBe(message);
-      const line = await site.gateway.waitForLog(
-        (one) => isAttempt('ischedule', uid)(one) && one.outcome === 'deferred',
-      );
-      expect(line).toMatchObject({ status: '4.4.3', rule: 'directory-silent' });
-      directory.silent = false;
-      expect(await outcomesOf(site, queueIdOf(sent))).toEqual([
-        `post to ${ALICE}: delivered`,
-        `mail to ${ALICE}: delivered`,
+      const byReport = `report.${what.length}@example.org`;
+      const inSmtp = await send(site, 'in', { from: byReport, to: [ALICE, BOB], message: compose(byReport) });
+      expect(answers(inSmtp)).toEqual([`250 2.6.0 queued as ${queueIdOf(inSmtp)}`]);
+      const report = (await mailFor(site.world, byReport, 'Final-Recipient')).content.toString();
+      expect(report.match(/^(Final-Recipient|Diagnostic-Code): .*/gm)).toEqual([
+        `Final-Recipient: rfc822; ${BOB}`,
+        'Diagnostic-Code: smtp; 552 5.2.2 mailbox full',
       ]);
-      expect(site.calendar.of(uid)).toHaveLength(1);
-      expect(site.mailboxes.mails.filter((mail) => mail.content.includes(uid))).toHaveLength(1);
     },
   );
-
-  test('a user unknown to a directory that answers again is not posted to', async () => {
-    directory.silent = true;
-    const uid = 'silent-unknown@example.org';
-    const to = SPECIAL.unknown;
-    const sent = await send(site, 'in', { from: OLGA, to: [to], message: requestMail({ uid, attendees: [to] }) });
-    directory.silent = false;
-    expect(await outcomesOf(site, queueIdOf(sent))).toEqual([`post to ${to}: skipped`, `mail to ${to}: delivered`]);
-  });
-
-  test('while the calendar server is silent the mail goes on as pending, and the post is repeated with the same id', async () => {
-    const hung = Promise.withResolvers<string>();
-    site.calendar.answer = () => hung.promise;
-    const uid = 'silent-calendar@example.org';
-    const sent = await send(site, 'in', { from: OLGA, to: [ALICE], message: requestMail({ uid, attendees: [ALICE] }) });
-    const copy = arrived(await mailFor(site.mailboxes, ALICE, uid));
-    expect(copy.status).toBe(`${queueIdOf(sent)}; recipient=${ALICE}; action=pending; reason=queued; server=127.0.0.1`);
-    await site.calendar.waitFor(uid, 2);
-    site.calendar.answer = () => ({ httpStatus: 503 });
-    await site.calendar.waitFor(uid, 3);
-    site.calendar.answer = () => '2.0;Success';
-    expect(await outcomesOf(site, queueIdOf(sent))).toEqual([
-      `post to ${ALICE}: delivered`,
-      `mail to ${ALICE}: delivered`,
-    ]);
-    hung.resolve('2.0;Success');
-    const ids = site.calendar.of(uid).map(({ messageId }) => messageId);
-    // Silence keeps the id, also for the one that was answered 503 then; the answer makes the next one new.
-    expect(ids[1]).toBe(ids[0]);
-    expect(ids[2]).toBe(ids[0]);
-    expect(ids[3]).not.toBe(ids[0]);
-  });
-
-  test('a post that fails after the mail went on is recorded and logged; no second mail, no report', async () => {
-    const slow = Promise.withResolvers<string>();
-    site.calendar.answer = () => slow.promise;
-    const uid = 'fails-late@example.org';
-    const sent = await send(site, 'in', { from: uid, to: [ALICE], message: requestMail({ uid, attendees: [ALICE] }) });
-    await mailFor(site.mailboxes, ALICE, uid);
-    site.calendar.answer = () => '3.7;Invalid calendar user';
-    slow.resolve('3.7;Invalid calendar user');
-    expect(await outcomesOf(site, queueIdOf(sent))).toEqual([
-      `post to ${ALICE}: failed`,
-      `mail to ${ALICE}: delivered`,
-    ]);
-    const line = await site.gateway.waitForLog((one) => isAttempt('ischedule', uid)(one) && one.outcome === 'failed');
-    expect(line).toMatchObject({ queueId: queueIdOf(sent), to: ALICE, status: '5.1.1' });
-    expect(deliveriesOf(site, queueIdOf(sent))[0]).toMatchObject({ told: 'nobody', outcome: { requestStatus: '3.7' } });
-    expect(reportsTo(site, uid)).toEqual([]);
-    expect(site.mailboxes.mails.filter((mail) => mail.content.includes(uid))).toHaveLength(1);
-  });
-
-  test('a held post is posted when it is released after the move, and held again before', async () => {
-    const carol = SPECIAL.moving;
-    directory.entries.set(carol, { ...personOf(carol), mailUserStatus: ['hold'] });
-    const uid = 'moved@example.org';
-    const sent = await send(site, 'in', { from: OLGA, to: [carol], message: requestMail({ uid, attendees: [carol] }) });
-    const id = queueIdOf(sent);
-    const held = [`post to ${carol}: held`, `mail to ${carol}: delivered`];
-    expect(await outcomesOf(site, id)).toEqual(held);
-    expect((await site.gateway.command('queue', 'release', id)).code).toBe(0);
-    expect(await outcomesOf(site, id)).toEqual(held);
-    directory.entries.set(carol, personOf(carol));
-    expect((await site.gateway.command('queue', 'release', id)).code).toBe(0);
-    expect(await outcomesOf(site, id)).toEqual([`post to ${carol}: delivered`, `mail to ${carol}: delivered`]);
-    expect(site.calendar.of(uid)).toMatchObject([{ recipients: [carol] }]);
-  });
 });
-
-type Attributes = Readonly<Record<string, readonly string[]>>;
-
-function personOf(mail: string): Attributes {
-  return { objectClass: ['inetMailUser', 'icsCalendarUser', 'davEntity'], mail: [mail], davStore: ['home'] };
-}
-
-/** Binds anybody and finds every entry whose address the search names. */
-function answerOf(asked: Request, entries: ReadonlyMap<string, Attributes>): Buffer | undefined {
-  if (asked.tag === UNBIND) return undefined;
-  const found =
-    asked.tag === SEARCH
-      ? [...entries]
-          .filter(([mail]) => asked.bytes.includes(mail))
-          .map(([mail, one]) => entry(asked, `cn=${mail},o=isp`, one))
-      : [];
-  return Buffer.concat([...found, result(asked, 0)]);
-}
 
 function twoObjects(id: string): string {
   const [first, second] = [id, `other.${id}`].map((uid) => requestMail({ uid, attendees: [ALICE] }));

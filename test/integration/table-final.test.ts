@@ -23,7 +23,7 @@ import {
   startSmallSite,
   statesOf,
 } from './small-site.ts';
-import { SmtpClient } from './smtp-client.ts';
+import { dotStuffed, SmtpClient } from './smtp-client.ts';
 
 const { room, moving } = SPECIAL;
 
@@ -37,6 +37,8 @@ describe('mail for addresses that are calendars only', () => {
         'name: in-lmtp, mode: final, protocol: lmtp',
         'name: late, mode: final, reply-wait: 0s',
         'name: late-lmtp, mode: final, protocol: lmtp, reply-wait: 0s',
+        'name: brief, mode: final, reply-wait: 200ms',
+        'name: brief-lmtp, mode: final, protocol: lmtp, reply-wait: 200ms',
       ],
     });
   });
@@ -165,6 +167,20 @@ describe('mail for addresses that are calendars only', () => {
       },
     );
 
+    test('a calendar server that says nothing is waited for no longer than reply-wait', async () => {
+      const silence = Promise.withResolvers<string>();
+      site.calendar.answer = () => silence.promise;
+      const message = requestMail({ uid: uid('silent'), attendees: [ALICE, BOB] });
+      const sent = await send(site, listener.replace('in', 'brief'), { from: OLGA, to: [ALICE, BOB], message });
+      expect(new Set(answers(sent))).toEqual(new Set([`250 2.6.0 queued as ${queueIdOf(sent)}`]));
+      expect(statesOf(site, queueIdOf(sent))).toEqual([`post to ${ALICE}: queued`, `post to ${BOB}: queued`]);
+      silence.resolve('2.0;Success');
+      expect(await outcomesOf(site, queueIdOf(sent))).toEqual([
+        `post to ${ALICE}: delivered`,
+        `post to ${BOB}: delivered`,
+      ]);
+    });
+
     test('a repeat and an older version are 250 and not posted', async () => {
       const event = { uid: uid('repeat'), attendees: [ALICE], sequence: 2 };
       const first = await send(site, listener, { from: OLGA, to: [ALICE], message: requestMail(event) });
@@ -233,17 +249,23 @@ describe('mail for addresses that are calendars only', () => {
     expect(reportsTo(site, from)).toEqual([]);
   });
 
-  test('a client that is gone before its 5xx still owns the message: no report', async () => {
-    const slow = Promise.withResolvers<string>();
-    site.calendar.answer = () => slow.promise;
-    const uid = 'gone@example.org';
-    await leaveAfterData(site, 'in', uid);
-    slow.resolve('3.8;No authority');
-    const [stored] = site.store.byMessageId(messageIdOf(uid));
-    expect(await outcomesOf(site, stored!.id)).toEqual([`post to ${ALICE}: failed`]);
-    expect(deliveriesOf(site, stored!.id)[0]).toMatchObject({ told: 'nobody' });
-    expect(reportsTo(site, uid)).toEqual([]);
-  });
+  test.for([
+    ['at the first attempt', '3.8;No authority'],
+    ['at a later one', '5.1;Later'],
+  ] as const)(
+    'a client that left before its reply still owns the message: what fails %s is not reported',
+    async ([when, first]) => {
+      const slow = Promise.withResolvers<string>();
+      site.calendar.answer = () => slow.promise;
+      const uid = `gone.${when.replaceAll(' ', '-')}@example.org`;
+      const [id] = await leaveAfterData(site, 'in', uid);
+      site.calendar.answer = () => '3.8;No authority';
+      slow.resolve(first);
+      expect(await outcomesOf(site, id!)).toEqual([`post to ${ALICE}: failed`]);
+      expect(deliveriesOf(site, id!)[0]).toMatchObject({ told: 'nobody' });
+      expect(reportsTo(site, uid)).toEqual([]);
+    },
+  );
 });
 
 describe('mail for calendars while directory or calendar server do not answer', () => {
@@ -287,7 +309,7 @@ describe('mail for calendars while directory or calendar server do not answer', 
       `Final-Recipient: rfc822; ${ALICE}`,
       'Action: failed',
       'Status: 4.4.7',
-      'Diagnostic-Code: http; 503',
+      'Diagnostic-Code: x-http; 503',
     ]);
     expect(reportsTo(site, from)).toHaveLength(1);
   });
@@ -315,15 +337,15 @@ function answerBy(site: SmallSite, by: Readonly<Record<string, string>>): void {
   site.calendar.answer = ({ recipients }) => by[recipients[0] ?? ''] ?? '2.0;Success';
 }
 
-function messageIdOf(uid: string): string {
-  return `<${uid}.REQUEST.0.${OLGA}>`;
-}
-
-/** Sends an invitation to alice whole, and closes the connection once it is being posted. */
-async function leaveAfterData(site: SmallSite, listener: string, uid: string): Promise<void> {
-  using client = await SmtpClient.connect(site.gateway.port(listener));
+/** Sends an invitation to alice whole, and leaves once it is being posted. @returns queue ids of it */
+async function leaveAfterData(site: SmallSite, listener: string, uid: string): Promise<readonly string[]> {
+  const client = await SmtpClient.connect(site.gateway.port(listener));
   await client.reply();
   await client.pipeline(['EHLO client.test', `MAIL FROM:<${uid}>`, `RCPT TO:<${ALICE}>`, 'DATA']);
-  client.write(`${requestMail({ uid, attendees: [ALICE] }).replace(/^\./gm, '..')}.\r\n`);
+  client.write(dotStuffed(requestMail({ uid, attendees: [ALICE] })));
   await site.calendar.waitFor(uid);
+  client.destroy();
+  // Whoever is answered now comes after the end of that connection.
+  await send(site, listener, { from: OLGA, to: [PETRA], message: '' });
+  return site.store.byMessageId(`<${uid}.REQUEST.0.${OLGA}>`).map((message) => message.id);
 }

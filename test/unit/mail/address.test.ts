@@ -12,6 +12,8 @@ describe('normalizeDomain', () => {
   test.each([
     ['Example.COM', 'example.com'],
     ['example.com.', 'example.com'],
+    ['example.com...', 'example.com'],
+    ['example.com\u3002.', 'example.com'],
     ['bücher.example', 'xn--bcher-kva.example'],
     ['XN--BCHER-KVA.example', 'xn--bcher-kva.example'],
     ['under_score.example', 'under_score.example'],
@@ -22,12 +24,20 @@ describe('normalizeDomain', () => {
     expect(normalizeDomain(given)).toBe(expected);
   });
 
-  test.each(['', 'example.com/x', 'a%2eb', 'example.com:25', 'a b.example', 'a@b.example', 'a<b', 'a\tb', 'x?y', 'x#y'])(
-    '%j is no domain',
-    (given) => {
-      expect(normalizeDomain(given)).toBe('');
-    },
-  );
+  test.each([
+    '',
+    'example.com/x',
+    'a%2eb',
+    'example.com:25',
+    'a b.example',
+    'a@b.example',
+    'a<b',
+    'a\tb',
+    'x?y',
+    'x#y',
+  ])('%j is no domain', (given) => {
+    expect(normalizeDomain(given)).toBe('');
+  });
 });
 
 describe('parseAddress', () => {
@@ -65,16 +75,25 @@ describe('mailboxOf', () => {
     ['mailto:a%2Cb@example.com', 'a,b@example.com'],
     ['mailto:100%@example.com', '100%@example.com'],
     ['mailto:bob@example.com?subject=x', 'bob@example.com'],
+    ['mailto:%22a%40b%22@example.com', '"a@b"@example.com'],
   ])('%s names %s', (uri, mailbox) => {
     expect(mailboxOf(uri)).toBe(mailbox);
   });
 
-  test.each(['urn:uuid:1', 'bob@example.com', 'mailto:', 'mailto:bob', 'mailto:a%0Ab@example.com'])(
-    '%s names no mailbox',
-    (uri) => {
-      expect(mailboxOf(uri)).toBeUndefined();
-    },
-  );
+  test.each([
+    'urn:uuid:1',
+    'bob@example.com',
+    'mailto:',
+    'mailto:bob',
+    'mailto:a%0Ab@example.com',
+    'mailto:bob@example.com,eve@example.org',
+    'mailto:bob@example.com%20eve@example.org',
+    'mailto:bob%40example.com@example.org',
+    'mailto:bob%40example.com%zz@example.org',
+    'mailto:"x",bob@example.com,"y"@example.org',
+  ])('%s names no mailbox', (uri) => {
+    expect(mailboxOf(uri)).toBeUndefined();
+  });
 });
 
 describe('calendarAddress', () => {

@@ -179,6 +179,25 @@ describe('a failure report', () => {
   });
 });
 
+test.each([
+  ['smtp; 550 5.1.1 no such user', 'Diagnostic-Code: smtp; 550 5.1.1 no such user'],
+  ['http; 503', 'Diagnostic-Code: x-http; 503'],
+])('a diagnostic of no registered type is a private one: %s (RFC 3464 §9.2)', (diagnostic, field) => {
+  const [recipient] = report().recipients;
+  const dsn = composeDsn(report({ recipients: [{ ...recipient!, diagnostic }] }));
+  expect(dsn.toString().match(/^Diagnostic-Code: .*(?=\r)/gm)).toEqual([field]);
+});
+
+test.each([
+  ['192.0.2.1', '[192.0.2.1]'],
+  ['2001:db8::1', '[IPv6:2001:db8::1]'],
+  ['[2001:db8::1]', '[IPv6:2001:db8::1]'],
+])('the address %s of a peer is the literal %s in Remote-MTA (RFC 5321 §4.1.3)', (remoteMta, literal) => {
+  const [recipient] = report().recipients;
+  const dsn = composeDsn(report({ recipients: [{ ...recipient!, remoteMta }] }));
+  expect(dsn.toString().match(/^Remote-MTA: .*(?=\r)/gm)).toEqual([`Remote-MTA: dns; ${literal}`]);
+});
+
 test('a message that holds the boundary of its own report stays one part of it', async () => {
   const original = Buffer.from('Subject: x\r\n\r\n--imipd-Q7--\r\n--imipd-Q7-1\r\n');
   const dsn = composeDsn(report({ original, originalSize: original.length }));

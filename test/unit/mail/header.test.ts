@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { hasEightBit, headerBlock, MAX_HEADER_BYTES, scanHeader, withoutFields } from '../../../src/mail/header.ts';
+import { hasEightBit, headerBlock, MAX_HEADER_BYTES, scanHeader } from '../../../src/mail/header.ts';
 
 const MAIL = Buffer.from(
   'Received: one\r\n\tfolded\r\nX-Status: a;\r\n b\r\nSUBJECT : Grüße\r\nX-Status: c\r\n\r\nX-Status: body\r\n',
@@ -73,27 +73,6 @@ describe('scanHeader', () => {
     const { end, fields } = scanHeader(content);
     expect(end).toBeLessThanOrEqual(MAX_HEADER_BYTES);
     expect(fields.at(-1)?.end).toBe(end);
-  });
-});
-
-describe('withoutFields', () => {
-  test('takes whole fields out and leaves every other octet, the body too', () => {
-    expect(withoutFields(MAIL, new Set(['x-status'])).toString()).toBe(
-      'Received: one\r\n\tfolded\r\nSUBJECT : Grüße\r\n\r\nX-Status: body\r\n',
-    );
-  });
-
-  test('gives the same buffer back when there is nothing to take', () => {
-    expect(withoutFields(MAIL, new Set(['x-other']))).toBe(MAIL);
-  });
-
-  test('finds a forged field behind a line that is none', () => {
-    expect(
-      withoutFields(
-        Buffer.from('A: 1\r\n-- no field --\r\nX-Status : forged\r\n\tand more\r\n\r\n'),
-        new Set(['x-status']),
-      ).toString(),
-    ).toBe('A: 1\r\n-- no field --\r\n\r\n');
   });
 });
 

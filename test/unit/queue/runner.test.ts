@@ -193,6 +193,31 @@ describe('a runner', () => {
     expect(attempted).toEqual(['A1', 'A2']);
   });
 
+  test('attempts a deferred delivery again although the rest of its message is still under way', async () => {
+    const gate = Promise.withResolvers<void>();
+    const again = Promise.withResolvers<readonly string[]>();
+    await store.accept([incoming('A1', [post({ uid: 'x' }), mail()])]);
+    start(async ({ deliveries }) => {
+      if (deliveries.length === 1) return again.resolve(deliveries.map(({ kind }) => kind));
+      const [first] = deliveries;
+      await store.settle([{ id: first!.id, state: 'queued', dueAt: NOW + 1, attempted: true }], [], now);
+      now = NOW + 1;
+      runner.poke();
+      await gate.promise;
+    });
+    expect(await again.promise).toEqual(['post']);
+    gate.resolve();
+  });
+
+  test('takes up by itself what nobody settled once its lease has run out', async () => {
+    await store.accept([incoming('A1', [mail({ claim: true })])]);
+    now = NOW + HOUR;
+    const { wrapped, all } = counted(1, deliver);
+    start(wrapped, { pollMs: 5 });
+    await all;
+    expect(store.counts()['mail.queued']).toBe(0);
+  });
+
   describe('when an attempt throws', () => {
     test('logs the stack and tries again in a minute', async () => {
       await store.accept([incoming('A1')]);

@@ -167,6 +167,39 @@ describe('each repair changes its own line and nothing else', () => {
       ['prodid-missing 1: our PRODID added'],
     ],
     [
+      'summary-missing',
+      request({ SUMMARY: [] }),
+      request({ UID: ['SUMMARY:(no title)', 'UID:budget-1@example.org'], SUMMARY: [] }),
+      ['summary-missing 5: SUMMARY:(no title) added'],
+    ],
+    [
+      'summary-missing, there but empty',
+      request({ SUMMARY: 'SUMMARY;LANGUAGE=en:' }),
+      request({ SUMMARY: 'SUMMARY;LANGUAGE=en:(no title)' }),
+      ['summary-missing 11: SUMMARY is empty, (no title) written'],
+    ],
+    [
+      'sequence-missing',
+      calendar('CANCEL', ...event({ SEQUENCE: [], SUMMARY: [] })),
+      calendar('CANCEL', ...event({ UID: ['SEQUENCE:0', 'UID:budget-1@example.org'], SEQUENCE: [], SUMMARY: [] })),
+      ['sequence-missing 5: SEQUENCE:0 added'],
+    ],
+    [
+      'second-organizer',
+      request({ ORGANIZER: ['ORGANIZER;CN=Olga:mailto:olga@example.org', 'ORGANIZER:MAILTO:Olga@example.org'] }),
+      REQUEST,
+      ['second-organizer 13: ORGANIZER stands twice, the second dropped'],
+    ],
+    [
+      'empty-property',
+      request({ SUMMARY: ['CATEGORIES:', 'X-ALT-DESC;FMTTYPE=text/html: ', 'LOCATION:', 'SUMMARY:Budget'] }),
+      request({ SUMMARY: ['LOCATION:', 'SUMMARY:Budget'] }),
+      [
+        'empty-property 11: CATEGORIES without a value dropped',
+        'empty-property 12: X-ALT-DESC without a value dropped',
+      ],
+    ],
+    [
       'dtstamp-missing',
       request({ DTSTAMP: [] }),
       request({ UID: ['DTSTAMP:20261121T080001Z', 'UID:budget-1@example.org'], DTSTAMP: [] }),
@@ -284,6 +317,7 @@ describe('what is beyond repair', () => {
     ['components that cross', replaced('END:VEVENT', 'END:VTODO'), 'line 14: found END:VTODO, wanted END:VEVENT'],
     ['two VCALENDARs', REQUEST + REQUEST, 'more than one VCALENDAR in the calendar part'],
     ['vCalendar 1.0', replaced('VERSION:2.0', 'VERSION:1.0'), 'VERSION is 1.0, wanted 2.0'],
+    ['two versions', replaced('VERSION:2.0', 'VERSION:2.0\r\nVERSION:1.0'), 'VERSION is 1.0, wanted 2.0'],
     [
       'a stray line behind UID',
       replaced('DTSTAMP', 'stray text\r\nDTSTAMP'),

@@ -25,6 +25,15 @@ describe('accepted', () => {
       calendar('REQUEST', ...event({ 'BEGIN:': 'BEGIN:VTODO', DTEND: 'DUE:20261124T100000Z', 'END:': 'END:VTODO' })),
     ],
     ['REQUEST with an override', calendar('REQUEST', ...EVENT, ...SECOND)],
+    [
+      'REQUEST with quotes in odd places that hide nothing',
+      calendar(
+        'REQUEST',
+        ...event({
+          ORGANIZER: 'ORGANIZER;CN="The "big" boss";SENT-BY="mailto:pa@example.org":mailto:olga@example.org',
+        }),
+      ),
+    ],
     ['REQUEST without SUMMARY, which the RFC requires', calendar('REQUEST', ...event({ SUMMARY: [] }))],
     ['REQUEST with a component nobody knows', calendar('REQUEST', ...EVENT, 'BEGIN:X-NOTE', 'X-A:1', 'END:X-NOTE')],
     ['REPLY without ORGANIZER, as Outlook sends it', calendar('REPLY', ...event({ ORGANIZER: [] }))],
@@ -69,8 +78,17 @@ describe('refused', () => {
       'a UID of 1025 characters, wanted at most 1024',
       calendar('REQUEST', ...event({ UID: `UID:${'u'.repeat(1025)}` })),
     ],
-    ['a control character in the UID', calendar('REQUEST', ...event({ UID: 'UID:a\u0000b' }))],
+    ['a control character in the UID', calendar('REQUEST', ...event({ UID: 'UID:a\u0001b' }))],
     ['REQUEST without ORGANIZER', calendar('REQUEST', ...event({ ORGANIZER: [] }))],
+    // libical takes the first mailbox (up to its ?) for the ORGANIZER, we the last.
+    ...[
+      'ORGANIZER;CN=\\"a:mailto:ann@example.com?";X=b:mailto:olga@example.org',
+      'ORGANIZER;CN="a\\";X="b:mailto:ann@example.com?":mailto:olga@example.org',
+      'ORGANIZER;CN=a"b:mailto:ann@example.com?"c:mailto:olga@example.org',
+    ].map((line): [string, string] => [
+      'the quotes of ORGANIZER in line 12 can be read in two ways',
+      calendar('REQUEST', ...event({ ORGANIZER: line })),
+    ]),
     ['REQUEST without ATTENDEE', calendar('REQUEST', ...event({ ATTENDEE: [] }))],
     ['VEVENT without DTSTART', calendar('REQUEST', ...event({ DTSTART: [] }))],
     ['CANCEL without ORGANIZER', calendar('CANCEL', ...event({ ORGANIZER: [] }))],
@@ -98,6 +116,11 @@ describe('refused', () => {
     [
       'VEVENT with more than one DTSTART',
       calendar('REQUEST', ...event({ DTSTART: ['DTSTART:20261124T090000Z', 'DTSTART:20261125T090000Z'] })),
+    ],
+    ['VEVENT with more than one SEQUENCE', calendar('REQUEST', ...event({ SEQUENCE: ['SEQUENCE:0', 'SEQUENCE:9'] }))],
+    [
+      'VEVENT with more than one DTSTAMP',
+      calendar('CANCEL', ...event({ DTSTAMP: ['DTSTAMP:20261121T080000Z', 'DTSTAMP:20271121T080000Z'] })),
     ],
     ['DTEND in line 9 is no date or date-time', calendar('REQUEST', ...event({ DTEND: 'DTEND:20261124T1000000Z' }))],
   ])('%s', (reason, source) => {

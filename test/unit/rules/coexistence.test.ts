@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'vitest';
+import { type Home, type Homes, homeOfOutsider, homeOfUser } from '../../../rules/coexistence.ts';
+import { parseDomainMap } from '../../../rules/domain-map.ts';
+import type { Entry } from '../../../src/directory/directory.ts';
+import type { CalendarServer } from '../../../src/mail/disposition.ts';
+import { ENTRY, NORTH } from './samples.ts';
+
+const SOUTH: CalendarServer = { url: 'https://south.example.com/', profile: 'davical' };
+const USUAL: CalendarServer = { url: 'https://usual.example.com/', profile: 'generic' };
+const BACK_ENDS = new Map([
+  ['north', NORTH],
+  ['south', SOUTH],
+]);
+const map = (...lines: readonly string[]) => parseDomainMap(lines.join('\n'), 'map.properties').entries;
+const { marker: _, ...WITHOUT_MARKER } = ENTRY;
+
+type Row = readonly [title: string, entry: Entry, homes: Homes, home: Home];
+
+const table: readonly Row[] = [
+  [
+    'the value of the marker names the back end',
+    { ...ENTRY, marker: 'south' },
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: [] },
+    { kind: 'server', server: SOUTH, because: 'davStore is south' },
+  ],
+  [
+    'the marker wins over the line of the domain map',
+    ENTRY,
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: map('example.com=http://map.example.com/') },
+    { kind: 'server', server: NORTH, because: 'davStore is north' },
+  ],
+  [
+    'a marker that no back end explains is misconfigured, in spite of map and default',
+    { ...ENTRY, marker: 'west' },
+    {
+      marker: 'davStore',
+      backEnds: BACK_ENDS,
+      domainMap: map('example.com=http://map.example.com/'),
+      defaultBackEnd: USUAL,
+    },
+    { kind: 'misconfigured', reason: 'davStore is west, which no calendar.back-ends line names' },
+  ],
+  [
+    'without the marker the line of the domain map means v6',
+    WITHOUT_MARKER,
+    {
+      marker: 'davStore',
+      backEnds: BACK_ENDS,
+      domainMap: map('# the product’s own file', 'example.com=http://v6.example.com/ischedule/'),
+    },
+    {
+      kind: 'server',
+      server: { url: 'http://v6.example.com/ischedule/', profile: 'oracle-v6' },
+      because: 'domain map line 2, example.com',
+    },
+  ],
+  [
+    'a wildcard line means v6 as well',
+    WITHOUT_MARKER,
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: map('*=http://v6.example.com/') },
+    {
+      kind: 'server',
+      server: { url: 'http://v6.example.com/', profile: 'oracle-v6' },
+      because: 'domain map line 1, *',
+    },
+  ],
+  [
+    'unless the line names its profile',
+    WITHOUT_MARKER,
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: map('example.com=http://map.example.com/ profile=cyrus') },
+    {
+      kind: 'server',
+      server: { url: 'http://map.example.com/', profile: 'cyrus' },
+      because: 'domain map line 1, example.com',
+    },
+  ],
+  [
+    'without the marker and without a line there is no home, in spite of the default',
+    WITHOUT_MARKER,
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: map('example.net=http://x/'), defaultBackEnd: USUAL },
+    { kind: 'none', rule: 'no-home-server', reason: 'no davStore, and no domain map line for example.com' },
+  ],
+  [
+    'where no marker is configured the line of the domain map is taken',
+    ENTRY,
+    { backEnds: BACK_ENDS, domainMap: map('example.com=http://map.example.com/'), defaultBackEnd: USUAL },
+    {
+      kind: 'server',
+      server: { url: 'http://map.example.com/', profile: 'generic' },
+      because: 'domain map line 1, example.com',
+    },
+  ],
+  [
+    'where no marker is configured and no line fits, the default back end is taken',
+    ENTRY,
+    { backEnds: BACK_ENDS, domainMap: map('example.net=http://x/'), defaultBackEnd: USUAL },
+    { kind: 'server', server: USUAL, because: 'the default back end' },
+  ],
+  [
+    'with none of the three there is no home',
+    ENTRY,
+    { backEnds: new Map(), domainMap: [] },
+    { kind: 'none', rule: 'no-home-server', reason: 'no domain map line for example.com and no default back end' },
+  ],
+  [
+    'an entry without calendar has no home, whatever its marker says',
+    { ...ENTRY, calendar: false },
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: map('*=http://x/'), defaultBackEnd: USUAL },
+    { kind: 'none', rule: 'no-calendar', reason: 'the entry has no calendar' },
+  ],
+  [
+    'the line is that of the primary address',
+    { ...WITHOUT_MARKER, mail: 'bob@corp.example.com', addresses: ['bob@corp.example.com', 'bob@example.com'] },
+    { backEnds: new Map(), domainMap: map('example.com=http://a/', '*.example.com=http://b/') },
+    {
+      kind: 'server',
+      server: { url: 'http://b/', profile: 'generic' },
+      because: 'domain map line 2, *.example.com',
+    },
+  ],
+];
+
+describe('the home server of one of our own', () => {
+  for (const [title, entry, homes, home] of table) {
+    test(title, () => expect(homeOfUser(entry, homes)).toEqual(home));
+  }
+});
+
+describe('the home server of an outsider', () => {
+  const homes = (...lines: readonly string[]): Homes => ({
+    marker: 'davStore',
+    backEnds: BACK_ENDS,
+    defaultBackEnd: USUAL,
+    domainMap: map(...lines),
+  });
+
+  test('is that of the line for his domain, without v6 being meant', () => {
+    expect(homeOfOutsider('olga@example.org', homes('example.org=https://calendar.example.org/'))).toEqual({
+      url: 'https://calendar.example.org/',
+      profile: 'generic',
+    });
+  });
+
+  test('has the profile of its line', () => {
+    expect(homeOfOutsider('olga@example.org', homes('*.org=https://calendar.example.org/ profile=apple'))).toEqual({
+      url: 'https://calendar.example.org/',
+      profile: 'apple',
+    });
+  });
+
+  test('is nowhere without a line: back ends and default are for our own', () => {
+    expect(homeOfOutsider('olga@example.org', homes('example.net=https://x/'))).toBeUndefined();
+  });
+});

@@ -1,0 +1,433 @@
+import { describe, expect, test } from 'vitest';
+import type { Homes } from '../../../rules/coexistence.ts';
+import { decide, type Policy, type Question } from '../../../rules/decide.ts';
+import { parseDomainMap } from '../../../rules/domain-map.ts';
+import type { Disposition, ProfileName } from '../../../src/mail/disposition.ts';
+import type { PermanentStatus } from '../../../src/mail/status.ts';
+import { MODES, type Mode } from '../../../src/queue/store.ts';
+import { BOB, ENTRY, entry, found, NORTH, OLGA, object, POLICY, QUESTION, REPLY, ROW, user } from './samples.ts';
+
+const { marker: _, ...UNMARKED } = ENTRY;
+const OUTSIDER = 'petra@example.net';
+const homes = (change: Partial<Homes>): Policy => ({ ...POLICY, homes: { ...POLICY.homes, ...change } });
+const mapped = (line: string): Policy => homes({ domainMap: parseDomainMap(line, 'map.properties').entries });
+const profiled = (profile: ProfileName): Policy => homes({ backEnds: new Map([['north', { ...NORTH, profile }]]) });
+
+/** What each mode makes of it. */
+type Dispositions = Readonly<Record<Mode, Disposition>>;
+const always = (post: Disposition): Dispositions => ({ filter: post, final: post, copy: post });
+/** No post: in `final` a refusal, since there the post is all there is. */
+const mailOnly = (status: PermanentStatus, reason: string): Dispositions => ({
+  ...always({ kind: 'none', reason }),
+  final: { kind: 'reject', status, reason },
+});
+const POSTED = always({ kind: 'post', server: NORTH, recipient: BOB });
+
+type Expected = {
+  readonly rule: string;
+  readonly post: Dispositions;
+  readonly annotate: boolean;
+  readonly alarm?: true;
+};
+type Row = readonly [title: string, question: Question, policy: Policy, expected: Expected];
+const ask = (change: Partial<Question>): Question => ({ ...QUESTION, ...change });
+
+const status = (scope: 'user' | 'mail' | 'calendar', value: string) =>
+  entry({ status: [{ scope, attribute: `${scope}Status`, value }] });
+/** {@link QUESTION} about an invited outsider, whom nobody looks up. */
+const askAbout = (recipient: string): Question => {
+  const { lookup: _lookup, ...rest } = QUESTION;
+  return { ...rest, recipient, examination: object({ attendees: [user(recipient)] }) };
+};
+
+const rows: readonly Row[] = [
+  [
+    'an invitation to an attendee is posted to his home server',
+    QUESTION,
+    POLICY,
+    { rule: 'post', post: POSTED, annotate: true },
+  ],
+  // 1. Is there something to schedule?
+  [
+    'mail without anything to schedule is mail only, and not annotated',
+    ask({ examination: { kind: 'none', reason: 'METHOD PUBLISH is not scheduled by mail', calendar: true } }),
+    POLICY,
+    {
+      rule: 'nothing-to-schedule',
+      post: mailOnly('5.6.0', 'METHOD PUBLISH is not scheduled by mail'),
+      annotate: false,
+    },
+  ],
+  // 2. Whose recipient is it?
+  [
+    'a silent directory defers the post',
+    ask({ lookup: { kind: 'no-answer', reason: 'no connection' } }),
+    POLICY,
+    {
+      rule: 'directory-silent',
+      post: always({ kind: 'defer', status: '4.4.3', reason: 'no connection' }),
+      annotate: true,
+    },
+  ],
+  [
+    'an address nobody has is mail only, and not annotated: lists stand in no directory of calendars',
+    ask({ lookup: { kind: 'unknown', server: 'directory.example.com' } }),
+    POLICY,
+    {
+      rule: 'unknown-recipient',
+      post: mailOnly('5.1.1', 'the directory knows no such address'),
+      annotate: false,
+    },
+  ],
+  [
+    'two entries of one address are ambiguous, with an alarm; where there is no mail copy it is held',
+    ask({ lookup: found(ENTRY, { ...ENTRY, dn: 'uid=bob2,o=example.com' }) }),
+    POLICY,
+    {
+      rule: 'ambiguous',
+      post: { ...always({ kind: 'none', reason: 'ambiguous' }), final: { kind: 'hold', reason: 'ambiguous' } },
+      annotate: true,
+      alarm: true,
+    },
+  ],
+  [
+    'a list is mail only, and not annotated',
+    ask({ lookup: entry({ kind: 'group' }) }),
+    POLICY,
+    { rule: 'list', post: mailOnly('5.2.1', 'the address is a list'), annotate: false },
+  ],
+  [
+    'an inactive user gets no post; where there is no mail copy it is tried later',
+    ask({ lookup: status('user', 'inactive') }),
+    POLICY,
+    {
+      rule: 'inactive',
+      post: {
+        ...always({ kind: 'none', reason: 'userStatus is inactive' }),
+        final: { kind: 'defer', status: '4.2.1', reason: 'userStatus is inactive' },
+      },
+      annotate: true,
+    },
+  ],
+  [
+    'a status nobody knows counts as inactive, with an alarm',
+    ask({ lookup: status('user', 'asleep') }),
+    POLICY,
+    {
+      rule: 'inactive',
+      post: {
+        ...always({ kind: 'none', reason: 'userStatus is asleep' }),
+        final: { kind: 'defer', status: '4.2.1', reason: 'userStatus is asleep' },
+      },
+      annotate: true,
+      alarm: true,
+    },
+  ],
+  [
+    'a disabled user gets no post',
+    ask({ lookup: status('user', 'deleted') }),
+    POLICY,
+    { rule: 'disabled', post: mailOnly('5.2.1', 'userStatus is deleted'), annotate: true },
+  ],
+  [
+    'a calendar that is not active gets no post',
+    ask({ lookup: status('calendar', 'inactive') }),
+    POLICY,
+    { rule: 'disabled', post: mailOnly('5.2.1', 'calendarStatus is inactive'), annotate: true },
+  ],
+  [
+    'an overquota mailbox does not keep the event from the calendar',
+    ask({ lookup: status('mail', 'overquota') }),
+    POLICY,
+    { rule: 'post', post: POSTED, annotate: true },
+  ],
+  // 3. Is the user being moved?
+  [
+    'the post of a user who is being moved is held, in spite of his marker',
+    ask({ lookup: entry({ moving: true }) }),
+    POLICY,
+    { rule: 'moving', post: always({ kind: 'hold', reason: 'moving' }), annotate: true },
+  ],
+  [
+    'also when his marker names no back end',
+    ask({ lookup: entry({ moving: true, marker: 'nowhere' }) }),
+    POLICY,
+    { rule: 'moving', post: always({ kind: 'hold', reason: 'moving' }), annotate: true },
+  ],
+  // 4. May its author say this?
+  [
+    'one of ours as ORGANIZER is not believed from outside',
+    ask({ examination: object({ organizer: user('anna@example.com') }) }),
+    POLICY,
+    {
+      rule: 'author-is-ours',
+      post: mailOnly('5.7.1', 'the ORGANIZER is of our own domain example.com, the message came from outside'),
+      annotate: true,
+    },
+  ],
+  [
+    'but is from inside',
+    ask({ origin: 'inside', examination: object({ organizer: user('anna@example.com') }) }),
+    POLICY,
+    { rule: 'post', post: POSTED, annotate: true },
+  ],
+  [
+    'one of ours as replying ATTENDEE is not believed from outside',
+    ask({ examination: { kind: 'object', object: { ...REPLY, attendees: [user('anna@example.com')] } } }),
+    POLICY,
+    {
+      rule: 'author-is-ours',
+      post: mailOnly('5.7.1', 'the ATTENDEE is of our own domain example.com, the message came from outside'),
+      annotate: true,
+    },
+  ],
+  [
+    'another organizer than the one who was posted before is not believed',
+    ask({ examination: object({ organizer: user('mallory@example.net'), method: 'CANCEL' }), ledger: [ROW] }),
+    POLICY,
+    {
+      rule: 'another-organizer',
+      post: mailOnly('5.7.1', `this UID was posted before for another organizer, ${OLGA}`),
+      annotate: true,
+    },
+  ],
+  [
+    'an ORGANIZER that is no mailto: is mail only, also from inside',
+    ask({ origin: 'inside', examination: object({ organizer: { uri: 'urn:uuid:1c9f3a' } }) }),
+    POLICY,
+    {
+      rule: 'author-not-mailto',
+      post: mailOnly('5.7.1', 'the ORGANIZER is no mailto: address (RFC 6047 section 2.1)'),
+      annotate: true,
+    },
+  ],
+  // 5. Is the recipient meant?
+  [
+    'whoever is not invited gets the mail only',
+    ask({ examination: object({ attendees: [user('anna@example.com')] }) }),
+    POLICY,
+    {
+      rule: 'not-attendee',
+      post: mailOnly('5.6.0', 'the recipient is not among the ATTENDEEs'),
+      annotate: true,
+    },
+  ],
+  [
+    'the organizer of a REQUEST gets no post of it',
+    ask({ origin: 'inside', examination: object({ organizer: user(BOB), attendees: [user(OLGA)] }) }),
+    POLICY,
+    {
+      rule: 'own-organizer',
+      post: always({ kind: 'none', reason: 'the recipient is the ORGANIZER of this REQUEST' }),
+      annotate: true,
+    },
+  ],
+  [
+    'an attendee by alias is posted under the address that the server knows',
+    ask({ recipient: 'b.brown@example.com', examination: object({ attendees: [user('b.brown@example.com')] }) }),
+    POLICY,
+    {
+      rule: 'post',
+      post: always({ kind: 'post', server: NORTH, recipient: BOB, rewrite: 'b.brown@example.com' }),
+      annotate: true,
+    },
+  ],
+  [
+    'an attendee by sub-address as well',
+    ask({ recipient: 'bob+work@example.com', examination: object({ attendees: [user('bob+work@example.com')] }) }),
+    POLICY,
+    {
+      rule: 'post',
+      post: always({ kind: 'post', server: NORTH, recipient: BOB, rewrite: 'bob+work@example.com' }),
+      annotate: true,
+    },
+  ],
+  [
+    'also in a CANCEL',
+    ask({ examination: object({ method: 'CANCEL', attendees: [user('b.brown@example.com')] }) }),
+    POLICY,
+    {
+      rule: 'post',
+      post: always({ kind: 'post', server: NORTH, recipient: BOB, rewrite: 'b.brown@example.com' }),
+      annotate: true,
+    },
+  ],
+  [
+    'a REPLY to the organizer by alias as well',
+    ask({ examination: { kind: 'object', object: { ...REPLY, organizer: user('b.brown@example.com') } } }),
+    POLICY,
+    {
+      rule: 'post',
+      post: always({ kind: 'post', server: NORTH, recipient: BOB, rewrite: 'b.brown@example.com' }),
+      annotate: true,
+    },
+  ],
+  [
+    'mail to an alias of somebody who is invited by his own address needs no rewriting',
+    ask({ recipient: 'b.brown@example.com' }),
+    POLICY,
+    { rule: 'post', post: POSTED, annotate: true },
+  ],
+  // 6. Is it news?
+  [
+    'what is older than what was posted is stale',
+    ask({ ledger: [{ ...ROW, sequence: 2 }] }),
+    POLICY,
+    { rule: 'stale', post: always({ kind: 'none', reason: 'stale' }), annotate: true },
+  ],
+  [
+    'what was posted already is a duplicate',
+    ask({ ledger: [ROW] }),
+    POLICY,
+    { rule: 'duplicate', post: always({ kind: 'none', reason: 'duplicate' }), annotate: true },
+  ],
+  [
+    'equal numbers with another digest are posted',
+    ask({ ledger: [{ ...ROW, digest: 'd0' }] }),
+    POLICY,
+    { rule: 'post', post: POSTED, annotate: true },
+  ],
+  // 7. Which home server?
+  [
+    'an entry without calendar is mail only',
+    ask({ lookup: entry({ calendar: false }) }),
+    POLICY,
+    { rule: 'no-calendar', post: mailOnly('5.2.1', 'the entry has no calendar'), annotate: true },
+  ],
+  [
+    'a marker that no back end explains is deferred with an alarm, and never taken for v6',
+    ask({ lookup: entry({ marker: 'nowhere' }) }),
+    mapped('example.com=http://v6.example.com/'),
+    {
+      rule: 'marker-unknown',
+      post: always({
+        kind: 'defer',
+        status: '4.3.5',
+        reason: 'davStore is nowhere, which no calendar.back-ends line names',
+        alarm: true,
+      }),
+      annotate: true,
+      alarm: true,
+    },
+  ],
+  [
+    'without the marker the line of the domain map is v6, which takes invitations by mail',
+    ask({ lookup: found(UNMARKED) }),
+    mapped('example.com=http://v6.example.com/'),
+    { rule: 'by-mail', post: mailOnly('5.2.1', 'profile oracle-v6 takes invitations by mail'), annotate: true },
+  ],
+  [
+    'unless the line names its profile',
+    ask({ lookup: found(UNMARKED) }),
+    mapped('example.com=http://map.example.com/ profile=oracle-v7'),
+    {
+      rule: 'post',
+      post: always({
+        kind: 'post',
+        server: { url: 'http://map.example.com/', profile: 'oracle-v7' },
+        recipient: BOB,
+      }),
+      annotate: true,
+    },
+  ],
+  [
+    'without marker and line one of ours has no home server',
+    ask({ lookup: found(UNMARKED) }),
+    POLICY,
+    {
+      rule: 'no-home-server',
+      post: mailOnly('5.2.1', 'no davStore, and no domain map line for example.com'),
+      annotate: true,
+    },
+  ],
+  [
+    'where no marker is configured the default back end takes whom no line names',
+    QUESTION,
+    { ...POLICY, homes: { backEnds: new Map(), domainMap: [], defaultBackEnd: NORTH } },
+    { rule: 'post', post: POSTED, annotate: true },
+  ],
+  [
+    'an outsider is mail only, and not annotated',
+    askAbout(OUTSIDER),
+    POLICY,
+    { rule: 'external', post: mailOnly('5.7.1', 'the recipient is of no domain of ours'), annotate: false },
+  ],
+  [
+    'an outsider whose domain has a line is posted, and not annotated',
+    askAbout(OUTSIDER),
+    mapped('example.net=https://calendar.example.net/ischedule'),
+    {
+      rule: 'post',
+      post: always({
+        kind: 'post',
+        server: { url: 'https://calendar.example.net/ischedule', profile: 'generic' },
+        recipient: OUTSIDER,
+      }),
+      annotate: false,
+    },
+  ],
+  // 8. What does that server take?
+  [
+    'a method that the server does not take is mail only',
+    ask({ examination: { kind: 'object', object: { ...REPLY, method: 'COUNTER' } } }),
+    POLICY,
+    { rule: 'method-not-taken', post: mailOnly('5.6.0', 'profile cyrus does not take COUNTER'), annotate: true },
+  ],
+  ...(['generic', 'cyrus', 'oracle-v7', 'davical', 'apple', 'bedework'] as const).map(
+    (profile): Row => [
+      `profile ${profile} takes a REQUEST`,
+      QUESTION,
+      profiled(profile),
+      {
+        rule: 'post',
+        post: always({ kind: 'post', server: { ...NORTH, profile }, recipient: BOB }),
+        annotate: true,
+      },
+    ],
+  ),
+];
+
+describe('the decision for one recipient', () => {
+  for (const [title, question, policy, { post, ...expected }] of rows) {
+    for (const mode of MODES) {
+      test(`${title} (${mode})`, () => {
+        const { steps: _steps, ...decision } = decide({ ...question, mode }, policy);
+        expect(decision).toEqual({ ...expected, post: post[mode] });
+      });
+    }
+  }
+
+  describe('a room that nobody invited', () => {
+    const question = {
+      ...QUESTION,
+      lookup: entry({ kind: 'resource' }),
+      examination: object({ attendees: [user('anna@example.com')] }),
+    };
+    const reason = 'the recipient is not among the ATTENDEEs';
+
+    test('has its message held for a person, with an alarm, where there is no mail copy', () => {
+      const { steps: _steps, ...decision } = decide({ ...question, mode: 'final' }, POLICY);
+      expect(decision).toEqual({
+        rule: 'not-attendee',
+        post: { kind: 'hold', reason },
+        annotate: true,
+        alarm: true,
+      });
+    });
+
+    for (const mode of ['filter', 'copy'] as const) {
+      test(`is like anybody else whom nobody invited, where there is one (${mode})`, () => {
+        const { steps: _steps, ...decision } = decide({ ...question, mode }, POLICY);
+        expect(decision).toEqual({ rule: 'not-attendee', post: { kind: 'none', reason }, annotate: true });
+      });
+    }
+  });
+
+  test('one of ours whom the directory was not asked about is deferred, not unknown', () => {
+    const { lookup: _lookup, ...question } = QUESTION;
+    expect(decide(question, POLICY)).toMatchObject({
+      rule: 'directory-silent',
+      post: { kind: 'defer', status: '4.4.3', reason: 'the directory was not asked' },
+    });
+  });
+});
