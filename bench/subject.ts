@@ -76,6 +76,6 @@ async function gateway(mode: 'filter' | 'final'): Promise<number> {
     'bench',
   );
   if (!loaded.ok) throw new Error(loaded.errors.join('\n'));
-  const running = await startGateway(loaded.config, createLog({ level: 'info', destination: join(folder, 'log') }));
+  const running = await startGateway(loaded.config, createLog({ level: 'info', file: join(folder, 'log') }));
   return Number(running.listeners.get('in')?.split(':')[1]);
 }

@@ -27,6 +27,8 @@ export type Question = {
   readonly examination: Examination;
   /** Absent when it was not asked: nothing to schedule, or not our domain. */
   readonly lookup?: Lookup;
+  /** A person has looked at the held post and let it go: he, not question 5, says that the recipient is meant. */
+  readonly released?: boolean;
   /** What the ledger holds of (user, UID). */
   readonly ledger: readonly LedgerRow[];
 };
@@ -100,11 +102,14 @@ export function decide(question: Question, policy: Policy): Decision {
       { annotate },
     );
   }
+  const isReleased = attendance.kind === 'not-meant' && question.released === true;
   note(
     'Is the recipient meant?',
-    attendance.kind === 'meant' ? `yes, as ${attendance.spelling}` : `no: ${attendance.reason}`,
+    attendance.kind === 'meant'
+      ? `yes, as ${attendance.spelling}`
+      : `${isReleased ? 'yes, says who released it' : 'no'}: ${attendance.reason}`,
   );
-  if (attendance.kind === 'not-meant') {
+  if (attendance.kind === 'not-meant' && !isReleased) {
     if (question.mode === 'final' && entry?.kind === 'resource') {
       return settle('not-attendee', { kind: 'hold', reason: attendance.reason }, { annotate, alarm: true });
     }
@@ -137,7 +142,7 @@ export function decide(question: Question, policy: Policy): Decision {
     }
     server = home.server;
   }
-  return decideProfile(server, object, attendance.spelling, known, annotate);
+  return decideProfile(server, object, attendance.kind === 'meant' ? attendance.spelling : known, known, annotate);
 
   function decideProfile(
     home: CalendarServer,

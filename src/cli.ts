@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
 import { type CheckOptions, checkSite } from './commands/check.ts';
 import { requireConfig } from './commands/config.ts';
@@ -47,12 +49,23 @@ export async function run(argv: readonly string[]): Promise<number> {
   return exitCode;
 }
 
+/** Of the nearest package.json above: src/ and the built dist/src/ are not equally deep. */
+function packageVersion(): string {
+  const file = findPackageJSON(import.meta.url);
+  const found: unknown = file === undefined ? undefined : JSON.parse(readFileSync(file, 'utf8'));
+  return typeof found === 'object' && found !== null && 'version' in found ? String(found.version) : 'unknown';
+}
+
 function commands(verdict: (isGood: boolean) => void): Command {
   const program = new Command('imipd')
     .description('A mail gateway for calendars: takes invitation mail and posts it to calendar servers.')
+    .version(packageVersion(), '-V, --version', 'print the version')
     .exitOverride();
   const config = (): Option =>
-    new Option('--config <file>', 'configuration file (default: imipd.yaml here, then /etc/imipd/imipd.yaml)');
+    new Option(
+      '--config <file>',
+      'configuration file (default: $IMIPD_CONFIG, else imipd.yaml here, else /etc/imipd/imipd.yaml)',
+    );
   const json = (): Option => new Option('--json', 'print JSON');
 
   program

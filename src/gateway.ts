@@ -39,7 +39,7 @@ const DRAIN_MS = 30_000;
 /**
  * Builds a gateway from its configuration and starts it.
  * @throws StoreLockedError when another process serves the same queue; LdifError when the directory is a file that
- *   cannot be used; what the network says when a port is taken
+ *   cannot be used; ListenError when a port is taken; what the file system says of the queue's folder
  */
 export async function startGateway(config: Config, log: Log): Promise<Gateway> {
   const directory = await openDirectory(config, log);
@@ -107,7 +107,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
   try {
     for (const [index, receiver] of receivers.entries()) {
       const name = config.listeners[index]?.name ?? '';
-      const address = await receiver.listen();
+      const address = await listen(receiver, config.listeners[index]);
       listeners.set(name, address);
       log.info({ event: 'listening', listener: name, address });
     }
@@ -118,6 +118,39 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
   sweep();
   runner.start();
   return { listeners, store, stop };
+}
+
+/** A listener that cannot begin; the message names it and says what to change. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+async function listen(receiver: Receiver, listener: ListenerConfig | undefined): Promise<string> {
+  try {
+    return await receiver.listen();
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    const { host = '', port = 0 } = listener?.address ?? {};
+    const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    throw new ListenError(`listener ${listener?.name ?? ''}: ${where} ${whyNotListening(error.code)}`, {
+      cause: error,
+    });
+  }
+}
+
+function whyNotListening(code: unknown): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'is taken by another process (EADDRINUSE); stop that one, or give this listener another address';
+    case 'EADDRNOTAVAIL':
+      return 'is no address of this machine (EADDRNOTAVAIL); give this listener one that is';
+    case 'EACCES':
+      return 'may not be listened on by this user (EACCES); take a port from 1024 up, or grant CAP_NET_BIND_SERVICE';
+    case 'ENOTFOUND':
+      return 'has a host name that cannot be resolved (ENOTFOUND); give this listener an IP address of this machine';
+    default:
+      return `cannot be listened on (${String(code)})`;
+  }
 }
 
 async function openStore(config: Config, directory: Directory): Promise<Store> {

@@ -3,10 +3,11 @@ import type { Config, HopConfig } from '../config/options.ts';
 import { LdifError } from '../directory/ldif.ts';
 import { openDirectory } from '../gateway.ts';
 import { silentLog } from '../observe/log.ts';
-import { type ReachOptions, reach } from '../observe/reach.ts';
+import { ask, reach } from '../observe/reach.ts';
 import { CommandError, EX } from './exit.ts';
 import { print, printJson } from './output.ts';
 import { withStore } from './queue.ts';
+import { whyNotWritable } from './state.ts';
 import { reachable, submit } from './submit.ts';
 
 export type CheckOptions = {
@@ -40,14 +41,21 @@ export async function checkSite(config: Config, warnings: readonly string[], opt
     ...(config.listeners.some((listener) => listener.origin === 'outside')
       ? [{ what: 'authors', verdict: 'warning', detail: AUTHORS_NOTE } as const]
       : []),
+    checkState(config),
     await checkDirectory(config),
-    ...(await Promise.all(calendarServers(config).map(checkCalendarServer))),
+    ...(await Promise.all(calendarServers(config).map((url) => checkCalendarServer(url, config.ischedule.ca)))),
     ...(await checkHops(config)),
   ];
   if (options.probe === true) findings.push(await probeLoop(config, options));
   if (options.json === true) printJson(findings);
   else for (const finding of findings) print(`${finding.verdict.padEnd(8)}${finding.what}: ${finding.detail}`);
   return findings.every((finding) => finding.verdict !== 'error');
+}
+
+function checkState(config: Config): Finding {
+  const trouble = whyNotWritable(config);
+  if (trouble !== undefined) return { what: trouble.option, verdict: 'error', detail: trouble.text };
+  return { what: 'state', verdict: 'ok', detail: `${config.state} can be written` };
 }
 
 function counted(count: number, what: string): string {
@@ -80,20 +88,27 @@ async function probeDirectory(config: Config): Promise<string | undefined> {
 function calendarServers(config: Config): URL[] {
   const { backEnds, default: usual, domainMap } = config.calendar;
   const urls = [...backEnds.values(), ...(usual === undefined ? [] : [usual]), ...(domainMap?.entries ?? [])].map(
-    (server) => server.url,
+    (server) => new URL(server.url).href,
   );
-  return [...new Map(urls.map((url) => [new URL(url).origin, new URL(url)])).values()];
+  return [...new Set(urls)].map((url) => new URL(url));
 }
 
-async function checkCalendarServer(url: URL): Promise<Finding> {
-  const secure = url.protocol === 'https:';
-  const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
-  return finding(`calendar server ${url.origin}`, {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port,
-    timeoutMs: REACH_MS,
-    ...(secure ? { tls: {} } : {}),
-  });
+/** Asks for the capabilities, as a peer may (draft-desruisseaux-ischedule-05 §5); nothing is posted. */
+async function checkCalendarServer(url: URL, ca: string | undefined): Promise<Finding> {
+  const what = `calendar server ${url.href}`;
+  const question = new URL(url);
+  question.searchParams.set('action', 'capabilities');
+  const answer = await ask(question, { timeoutMs: REACH_MS, ...(ca === undefined ? {} : { ca }) });
+  if (!answer.ok)
+    return { what, verdict: 'error', detail: `cannot be reached: ${answer.reason.replace(/ca$/, 'ischedule.ca')}` };
+  if (answer.status === 404) {
+    return {
+      what,
+      verdict: 'warning',
+      detail: `says 404 to a question for its capabilities; is ${url.pathname} the path of its iSchedule service?`,
+    };
+  }
+  return { what, verdict: 'ok', detail: 'answers' };
 }
 
 async function checkHops(config: Config): Promise<Finding[]> {
@@ -104,18 +119,18 @@ async function checkHops(config: Config): Promise<Finding[]> {
   return Promise.all(hops.flatMap(([what, hop]) => (hop === undefined ? [] : [checkHop(what, hop)])));
 }
 
-async function checkHop(what: string, hop: HopConfig): Promise<Finding> {
+async function checkHop(kind: string, hop: HopConfig): Promise<Finding> {
   const { host, port } = hop.address;
+  const what = `${kind} ${host}:${port}`;
   const tls = hop.tls === 'implicit' ? { tls: hop.ca === undefined ? {} : { ca: hop.ca } } : {};
-  return finding(`${what} ${host}:${port}`, { host, port, timeoutMs: REACH_MS, greets: true, ...tls });
-}
-
-async function finding(what: string, options: ReachOptions): Promise<Finding> {
-  const reached = await reach(options);
-  if (!reached.ok) return { what, verdict: 'error', detail: `cannot be reached: ${reached.reason}` };
-  if (reached.greeting !== '' && !reached.greeting.startsWith('220'))
+  const reached = await reach({ host, port, timeoutMs: REACH_MS, ...tls });
+  if (!reached.ok) {
+    const reason = reached.reason.replace(/ca$/, `${kind.replace(' ', '-')}.ca`);
+    return { what, verdict: 'error', detail: `cannot be reached: ${reason}` };
+  }
+  if (!reached.greeting.startsWith('220'))
     return { what, verdict: 'error', detail: `greets with "${reached.greeting}", want 220` };
-  return { what, verdict: 'ok', detail: reached.greeting === '' ? 'answers' : reached.greeting };
+  return { what, verdict: 'ok', detail: reached.greeting };
 }
 
 /**

@@ -36,7 +36,7 @@ const PATIENCE_MS = 30_000;
 export async function demo(options: DemoOptions): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'imipd-demo-'));
   const site = await startTrialSite({ folder, port: 0 });
-  const log = createLog({ level: 'info', destination: join(folder, 'imipd.log') });
+  const log = createLog({ level: 'info', file: join(folder, 'imipd.log') });
   const gateway = await startGateway(site.config, log);
   try {
     writeEvent(join(site.calendars, TRIAL_BACK_ENDS[0]), OWN_MEETING.owner, OWN_MEETING.uid, ownMeeting());
@@ -52,7 +52,7 @@ export async function demo(options: DemoOptions): Promise<boolean> {
   } finally {
     await gateway.stop();
     await site.stop();
-    log.flush();
+    await log.close();
     if (options.keep !== true) await rm(folder, { recursive: true, force: true });
   }
 }

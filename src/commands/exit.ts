@@ -7,6 +7,7 @@ export const EX = {
   UNAVAILABLE: 69,
   SOFTWARE: 70,
   TEMPFAIL: 75,
+  NOPERM: 77,
   CONFIG: 78,
 } as const;
 

@@ -11,7 +11,8 @@ import { silentLog } from '../observe/log.ts';
 import { CommandError, EX } from './exit.ts';
 import { readMail } from './inject.ts';
 import { print, printJson } from './output.ts';
-import { hasQueue, withStore } from './queue.ts';
+import { withStore } from './queue.ts';
+import { hasQueue } from './state.ts';
 import { withCrlf } from './submit.ts';
 
 export type ExplainOptions = { readonly message?: string; readonly listener?: string; readonly json?: boolean };

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { createReporter } from '../../channel/bounce/deliver.ts';
 import { whoIsTold } from '../../rules/notify.ts';
 import type { Config } from '../config/options.ts';
@@ -8,6 +6,7 @@ import { openSqliteStore } from '../queue/sqlite.ts';
 import { type Delivery, type DeliveryState, type Message, STATES, type Store } from '../queue/store.ts';
 import { CommandError, EX } from './exit.ts';
 import { print, printJson, printTable } from './output.ts';
+import { hasQueue, stateError } from './state.ts';
 
 export type ListOptions = {
   readonly all?: boolean;
@@ -26,16 +25,19 @@ export async function withStore<T>(config: Config, job: (store: Store) => Promis
   if (!hasQueue(config)) {
     throw new CommandError(
       EX.NOINPUT,
-      `${config.state}: holds no queue; start imipd serve first, or name its configuration with --config`,
+      `${config.state}: holds no queue; start imipd serve first, or name the configuration it runs with by --config`,
     );
   }
-  await using store = await openSqliteStore({ folder: config.state, exclusive: false });
+  await using store = await openStore(config);
   return await job(store);
 }
 
-/** Whether a gateway has ever been started on this configuration's state. */
-export function hasQueue(config: Config): boolean {
-  return existsSync(join(config.state, 'queue.sqlite'));
+async function openStore(config: Config): Promise<Store> {
+  try {
+    return await openSqliteStore({ folder: config.state, exclusive: false });
+  } catch (error) {
+    throw stateError(config, error);
+  }
 }
 
 export async function listQueue(config: Config, options: ListOptions): Promise<void> {
@@ -52,13 +54,14 @@ export async function listQueue(config: Config, options: ListOptions): Promise<v
     return;
   }
   printTable(
-    ['ID', 'KIND', 'STATE', 'RECIPIENT', 'FROM', 'TRIES', 'NEXT', 'METHOD', 'REASON'],
+    ['ID', 'KIND', 'STATE', 'RECIPIENT', 'FROM', 'RECEIVED', 'TRIES', 'NEXT', 'METHOD', 'REASON'],
     rows.map((row) => [
       row.queueId,
       row.kind,
       row.state,
       row.recipient,
       row.message.envelope.reversePath === '' ? '<>' : row.message.envelope.reversePath,
+      time(row.message.receivedAt),
       String(row.attempts),
       row.state === 'queued' ? time(row.dueAt) : '-',
       row.message.method ?? '-',
@@ -88,7 +91,7 @@ export async function showMessage(
   );
   for (const delivery of deliveries) {
     print(
-      `  ${delivery.kind} for ${delivery.recipient}: ${delivery.state}, ${delivery.attempts} attempts${delivery.state === 'queued' ? `, next ${time(delivery.dueAt)}` : ''}`,
+      `  ${delivery.kind} for ${delivery.recipient}: ${delivery.state}, ${delivery.attempts} attempt${delivery.attempts === 1 ? '' : 's'}${delivery.state === 'queued' ? `, next ${time(delivery.dueAt)}` : ''}`,
     );
     if (delivery.outcome !== undefined)
       print(

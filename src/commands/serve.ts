@@ -1,36 +1,38 @@
-import { type Gateway, startGateway } from '../gateway.ts';
-import { createLog } from '../observe/log.ts';
+import type { Config } from '../config/options.ts';
+import { fileErrorText } from '../config/secrets.ts';
+import { type Gateway, ListenError, startGateway } from '../gateway.ts';
+import { createLog, type ProcessLog } from '../observe/log.ts';
 import { StoreLockedError } from '../queue/store.ts';
 import { startTrialSite, type TrialSite } from '../trial/site.ts';
 import { hasConfig, requireConfig } from './config.ts';
 import { CommandError, EX } from './exit.ts';
 import { print, warn } from './output.ts';
+import { stateError, userName } from './state.ts';
 
 /** Where a trial site keeps its queue, calendars and mailboxes. */
 const TRIAL_FOLDER = './imipd-trial';
 
 /** Runs a gateway until SIGTERM or SIGINT; where there is no configuration, on a trial site of its own. */
 export async function serve(options: { readonly config?: string }): Promise<void> {
-  const site = hasConfig(options.config) ? undefined : await startTrialSite({ folder: TRIAL_FOLDER });
+  const site = hasConfig(options.config) ? undefined : await openTrialSite();
   const { config, warnings } =
     site === undefined ? requireConfig(options.config) : { config: site.config, warnings: [] };
   for (const warning of warnings) warn(warning);
-  const log = createLog({
-    level: config.log.level,
-    ...(config.log.file === undefined ? {} : { destination: config.log.file }),
-  });
+  const log = openLog(config);
   const stopSignal = Promise.withResolvers<NodeJS.Signals>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopSignal.resolve(signal));
+  // What rotates logs sends SIGHUP; without a file it is a terminal that has gone.
+  process.on('SIGHUP', () => (config.log.file === undefined ? stopSignal.resolve('SIGHUP') : log.reopen()));
 
   let gateway: Gateway;
   try {
     gateway = await startGateway(config, log);
   } catch (error) {
-    log.flush();
+    await log.close();
     await site?.stop();
     if (error instanceof StoreLockedError) throw new CommandError(EX.TEMPFAIL, error.message);
-    if (isSystemError(error)) throw new CommandError(EX.UNAVAILABLE, `cannot start: ${error.message}`);
-    throw error;
+    if (error instanceof ListenError) throw new CommandError(EX.UNAVAILABLE, `cannot start: ${error.message}`);
+    throw stateError(config, error);
   }
   if (site !== undefined) announce(site, gateway);
   log.info({ event: 'ready' });
@@ -38,10 +40,34 @@ export async function serve(options: { readonly config?: string }): Promise<void
 
   const signal = await stopSignal.promise;
   log.info({ event: 'stopping', signal });
+  log.flush();
   await gateway.stop();
   await site?.stop();
   log.info({ event: 'stopped' });
-  log.flush();
+  await log.close();
+}
+
+async function openTrialSite(): Promise<TrialSite> {
+  try {
+    return await startTrialSite({ folder: TRIAL_FOLDER });
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    throw new CommandError(
+      EX.UNAVAILABLE,
+      `cannot start a trial site: ${error.message}; start in a folder that ${userName()} may write, or name a configuration with --config`,
+    );
+  }
+}
+
+function openLog({ log: { level, file } }: Config): ProcessLog {
+  try {
+    return createLog({ level, ...(file === undefined ? {} : { file }) });
+  } catch (error) {
+    throw new CommandError(
+      EX.CONFIG,
+      `log.file: cannot write ${file} (${fileErrorText(error)}), need a file in a folder that ${userName()} may write`,
+    );
+  }
 }
 
 function announce(site: TrialSite, gateway: Gateway): void {
@@ -52,8 +78,4 @@ function announce(site: TrialSite, gateway: Gateway): void {
   print(`  calendars are   ${site.calendars}/SERVER/USER/default/*.ics`);
   print(`  mailboxes are   ${site.mailboxes}/USER/new/*.eml`);
   print('Ctrl-C ends it. For your own site write imipd.yaml (docs/config.md).');
-}
-
-function isSystemError(error: unknown): error is Error {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && 'syscall' in error;
 }

@@ -33,7 +33,7 @@ export async function submit(
     silentLog,
   );
   const eightBit = content.some((octet) => octet > 0x7f);
-  return deliverer.deliver(
+  const outcomes = await deliverer.deliver(
     {
       queueId: 'command',
       envelope: { reversePath: from, smtpUtf8: false, body: eightBit ? '8BITMIME' : '7BIT' },
@@ -45,6 +45,11 @@ export async function submit(
     },
     AbortSignal.timeout(300_000),
   );
+  // The channel calls whom it speaks to the next hop; here that is the gateway itself.
+  return outcomes.map((outcome) => ({
+    ...outcome,
+    reason: outcome.reason.replaceAll('the next hop', 'the gateway'),
+  }));
 }
 
 /** The host to connect to for a listener's address; one that listens everywhere is here too. */

@@ -52,7 +52,7 @@ export function options(site: Site) {
       listeners: list(listener(site), { doc: 'Where mail comes in.', atLeastOne: true }),
       directory: optional(directory(site)),
       calendar: calendar(site),
-      ischedule: ischedule(),
+      ischedule: ischedule(site),
       'next-hop': optional(nextHop(site)),
       'smart-host': optional(smartHost(site)),
       queue: queue(),
@@ -118,7 +118,7 @@ function calendar(site: Site) {
   );
 }
 
-function ischedule() {
+function ischedule(site: Site) {
   return section(
     {
       timeout: duration({
@@ -128,6 +128,11 @@ function ischedule() {
         max: '10m',
       }),
       'connect-timeout': duration({ doc: 'Time for connection and TLS.', default: '5s', min: '100ms', max: '1m' }),
+      ca: optional(
+        certificates(site, {
+          doc: 'PEM file with the authorities that may sign the calendar servers’ certificates; the system’s when absent.',
+        }),
+      ),
       connections: count({ doc: 'Connections to one calendar server.', default: 8, min: 1, max: 256 }),
       lanes: count({ doc: 'Posts at a time to one calendar server.', default: 8, min: 1, max: 256 }),
       'max-redirects': count({

@@ -43,7 +43,7 @@ export function parseYaml(
       if (String(node.value) !== node.source) node.value = node.source;
     },
   });
-  if (problems.length > 0) return { ok: false, problems };
+  if (problems.length > 0) return { ok: false, problems: firstOfEachLine(problems) };
   try {
     const input: unknown = document.toJS();
     return { ok: true, source: { input: input ?? {}, lineOf: (path) => lineAt(offsetOf(document, path)) } };
@@ -51,6 +51,11 @@ export function parseYaml(
     if (!(error instanceof ReferenceError)) throw error;
     return { ok: false, problems: [{ line: 1, text: 'aliases of aliases grow without end, need fewer of them' }] };
   }
+}
+
+/** One mistake makes the parser stumble again on the same line. */
+function firstOfEachLine(problems: readonly SyntaxProblem[]): readonly SyntaxProblem[] {
+  return problems.filter(({ line }, index) => problems.findIndex((other) => other.line === line) === index);
 }
 
 function offsetOf(document: Document.Parsed, path: OptionPath): number {
@@ -71,7 +76,17 @@ function offsetOf(document: Document.Parsed, path: OptionPath): number {
   return offset;
 }
 
+/** What the parser says in terms of YAML's grammar, in terms of what an administrator wrote. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  BAD_INDENT: 'this line is indented differently from the lines it belongs to',
+  BLOCK_AS_IMPLICIT_KEY: 'this line is indented differently from the lines around it, or holds a second colon',
+  BLOCK_IN_FLOW: 'a bracket or brace was opened above and not closed',
+  MISSING_CHAR: 'this line is indented differently from the lines around it, or a "-", bracket or quote is missing',
+  MULTILINE_IMPLICIT_KEY: 'need "name: value", with a space after the colon, indented like the lines it belongs to',
+};
+
 function sentence(code: string, message: string): string {
   if (code === 'DUPLICATE_KEY') return 'this name stands twice in one section; remove one of them';
-  return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+  const meaning = message.startsWith('Flow ') ? MEANINGS.BLOCK_IN_FLOW : MEANINGS[code];
+  return `not YAML: ${meaning ?? `${message.charAt(0).toLowerCase()}${message.slice(1)}`}`;
 }

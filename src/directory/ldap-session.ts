@@ -260,6 +260,7 @@ function toText(value: unknown): string {
 }
 
 const CERTIFICATE_ERROR = /CERT|VERIFY|SELF_SIGNED|UNABLE_TO_GET_ISSUER|ERR_TLS|ERR_SSL|EPROTO/;
+const UNTRUSTED = /^(?:UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_UNTRUSTED)/;
 
 function describe(error: unknown): Trouble {
   if (error instanceof ResultCodeError) {
@@ -271,7 +272,12 @@ function describe(error: unknown): Trouble {
   const message = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (/timed out|Connection timeout/.test(message) || code === 'ETIMEDOUT') return timeoutTrouble;
-  if (CERTIFICATE_ERROR.test(code)) return { reason: `TLS with the directory failed (${code})`, timedOut: false };
+  if (CERTIFICATE_ERROR.test(code)) {
+    const what = UNTRUSTED.test(code)
+      ? ': its certificate is of no authority that is trusted; name that one with directory.ca'
+      : '';
+    return { reason: `TLS with the directory failed (${code})${what}`, timedOut: false };
+  }
   if (code !== '') return { reason: `the directory cannot be reached (${code})`, timedOut: false };
   return { reason: 'the connection to the directory was lost', timedOut: false };
 }

@@ -56,6 +56,7 @@ export async function decidePosts(
           recipient: delivery.recipient,
           examination,
           ledger,
+          released: wasReleased(delivery),
           ...(lookup === undefined ? {} : { lookup }),
         },
         context.policy,
@@ -63,6 +64,12 @@ export async function decidePosts(
       return { delivery, decision, user };
     }),
   );
+}
+
+/** A held post is attempted again only when a person released it. */
+function wasReleased(delivery: Delivery): boolean {
+  const last = delivery.decisions.at(-1);
+  return last?.rule === 'not-attendee' && last.post.kind === 'hold';
 }
 
 /** Recipients of one calendar server whose posted bytes are equal. */

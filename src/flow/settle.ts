@@ -65,6 +65,7 @@ export async function settle(
       ...(outcome === undefined ? {} : { outcome }),
       ...(result.decision === undefined ? {} : { decision: result.decision }),
       ...(result.user === undefined ? {} : { user: result.user }),
+      ...(result.kind === 'held' && result.decision?.rule !== 'moving' ? { unordered: true } : {}),
       ...(told !== undefined && told.told !== 'reply' ? { told: told.told } : {}),
       ...(step.state === 'delivered' && result.object !== undefined && result.user !== undefined
         ? { ledger: ledgerRows(result.object, result.user, now) }
@@ -175,7 +176,7 @@ function logAttempt(
     rule: result.decision?.rule,
     ...(outcome?.diagnostic === undefined ? {} : { diagnostic: outcome.diagnostic }),
     ...(alarm ? { alarm: true } : {}),
-    ...(delivery.uid === undefined ? {} : { uid: delivery.uid, method: message.method }),
+    ...(delivery.kind === 'mail' || message.uid === undefined ? {} : { uid: message.uid, method: message.method }),
     delayMs: now - message.receivedAt,
     delays: {
       intake: delivery.createdAt - message.receivedAt,

@@ -1,4 +1,6 @@
-import { connect as connectTcp, type Socket } from 'node:net';
+import { request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
 export type ReachOptions = {
@@ -7,39 +9,70 @@ export type ReachOptions = {
   readonly timeoutMs: number;
   /** TLS from the start, trusting these authorities (PEM) or the system's. */
   readonly tls?: { readonly ca?: string };
-  /** Whether the peer speaks first, as SMTP and LMTP servers do; its first line is then waited for. */
-  readonly greets?: boolean;
 };
+type Unreached = { readonly ok: false; readonly reason: string };
 
-/** Connects once. @returns what the peer said first ('' when it need not), or why it cannot be reached */
-export function reach(
-  options: ReachOptions,
-): Promise<{ readonly ok: true; readonly greeting: string } | { readonly ok: false; readonly reason: string }> {
-  const { host, port } = options;
-  const { promise, resolve } = Promise.withResolvers<{ ok: true; greeting: string } | { ok: false; reason: string }>();
-  const connected = (): void => {
-    if (options.greets !== true) finish({ ok: true, greeting: '' });
-  };
+/** Connects once to a server that speaks first, as those of SMTP and LMTP do. @returns its first line, or what is wrong */
+export function reach(options: ReachOptions): Promise<{ readonly ok: true; readonly greeting: string } | Unreached> {
+  const { host, port, tls, timeoutMs } = options;
+  const { promise, resolve } = Promise.withResolvers<{ ok: true; greeting: string } | Unreached>();
   const socket: Socket =
-    options.tls === undefined
-      ? connectTcp({ host, port }, connected)
-      : connectTls(
-          { host, port, servername: host, ...(options.tls.ca === undefined ? {} : { ca: options.tls.ca }) },
-          connected,
-        );
-  const finish = (result: { ok: true; greeting: string } | { ok: false; reason: string }): void => {
+    tls === undefined
+      ? connectTcp({ host, port })
+      : connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...tls });
+  const finish = (result: { ok: true; greeting: string } | Unreached): void => {
     clearTimeout(timer);
     socket.destroy();
     resolve(result);
   };
-  const timer = setTimeout(
-    () => finish({ ok: false, reason: `no answer within ${options.timeoutMs} ms` }),
-    options.timeoutMs,
-  );
-  socket.once('error', (error) =>
-    finish({ ok: false, reason: error.message === '' && 'code' in error ? String(error.code) : error.message }),
-  );
+  const timer = setTimeout(() => finish(silent(timeoutMs)), timeoutMs);
+  socket.once('error', (error) => finish(failed(error)));
   socket.once('data', (data) => finish({ ok: true, greeting: data.toString('latin1').split('\r\n', 1)[0] ?? '' }));
-  socket.once('end', () => finish({ ok: false, reason: 'closed the connection without a word' }));
+  socket.once('end', () => finish({ ok: false, reason: 'it closed the connection without a word' }));
   return promise;
+}
+
+/** Asks a web server for a URL once. @returns the status it answers with, or what is wrong */
+export function ask(
+  url: URL,
+  options: { readonly timeoutMs: number; readonly ca?: string },
+): Promise<{ readonly ok: true; readonly status: number } | Unreached> {
+  const { promise, resolve } = Promise.withResolvers<{ ok: true; status: number } | Unreached>();
+  const { timeoutMs, ca } = options;
+  const secure = url.protocol === 'https:';
+  const request = secure
+    ? requestHttps(url, { agent: false, ...(ca === undefined ? {} : { ca }) })
+    : requestHttp(url, { agent: false });
+  const timer = setTimeout(() => {
+    resolve(silent(timeoutMs));
+    request.destroy();
+  }, timeoutMs);
+  request.once('close', () => clearTimeout(timer));
+  request.on('error', (error) => resolve(failed(error)));
+  request.once('response', (response) => {
+    resolve({ ok: true, status: response.statusCode ?? 0 });
+    response.destroy();
+  });
+  request.end();
+  return promise;
+}
+
+function silent(timeoutMs: number): Unreached {
+  return { ok: false, reason: `no answer within ${timeoutMs / 1000} s` };
+}
+
+const UNTRUSTED = /^(?:UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_UNTRUSTED)/;
+
+function failed(error: Error): Unreached {
+  const code = 'code' in error ? String(error.code) : '';
+  if (UNTRUSTED.test(code)) {
+    return { ok: false, reason: `its certificate is of no authority that is trusted (${code}); name that one with ca` };
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HPE_INVALID_CONSTANT' || code === '')
+    return { ok: false, reason: error.message };
+  if (code === 'ENOTFOUND') return { ok: false, reason: `its name cannot be resolved (${code})` };
+  if (code === 'ECONNREFUSED') return { ok: false, reason: `nobody listens there (${code})` };
+  if (error.message.includes('wrong version number'))
+    return { ok: false, reason: `it speaks no TLS on this port (${code})` };
+  return { ok: false, reason: error.message.includes(code) ? error.message : `${error.message} (${code})` };
 }

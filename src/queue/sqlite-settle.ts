@@ -47,7 +47,7 @@ export class Settling {
       state = :state, due_at = coalesce(:dueAt, due_at), attempts = attempts + :attempted, answers = answers + :answered,
       held_ms = held_ms + iif(state = 'held' AND :state <> 'held', :now - held_at, 0),
       held_at = iif(:state = 'held', coalesce(held_at, :now), NULL),
-      outcome = coalesce(:outcome, outcome), decisions = :decisions, user = :user, told = coalesce(:told, told),
+      outcome = coalesce(:outcome, outcome), decisions = :decisions, user = :user, uid = :uid, told = coalesce(:told, told),
       lease_owner = NULL, lease_until = NULL
       WHERE id = :id`);
     this.#told = db.prepare('UPDATE deliveries SET told = ? WHERE id = ? RETURNING message');
@@ -97,6 +97,7 @@ export class Settling {
       if (row === undefined) continue;
       const { state, outcome, decision, attempted } = settlement;
       const user = settlement.user ?? row.user;
+      const uid = settlement.unordered === true ? null : row.uid;
       this.#settle.run({
         id: settlement.id,
         state,
@@ -107,13 +108,14 @@ export class Settling {
         outcome: outcome === undefined ? null : JSON.stringify(outcome),
         decisions: decision === undefined ? row.decisions : withDecision(row.decisions, decision),
         user,
+        uid,
         told: settlement.told ?? null,
       });
       for (const raised of settlement.ledger ?? []) this.#raiseLedger(raised);
       const closed = state !== 'queued' && state !== 'held';
       if (closed) aftermath.messages.add(row.message);
-      if (closed || user !== row.user) note(aftermath, row);
-      if (!closed && user !== row.user && row.uid !== null) this.#blocking.revise(row.uid, user);
+      if (closed || user !== row.user || uid !== row.uid) note(aftermath, row);
+      if (!closed && user !== row.user && uid !== null) this.#blocking.revise(uid, user);
     }
     return this.#finish(aftermath, now);
   }

@@ -55,7 +55,7 @@ export type Delivery = {
   readonly recipient: string;
   /** Key of the calendar user (`addressKey` of the entry's primary address); undefined while the directory has not said. Posts only. */
   readonly user?: string;
-  /** UID of the scheduling object. Posts only. */
+  /** UID in whose order it stands. Posts only. */
   readonly uid?: string;
   readonly createdAt: number;
   readonly dueAt: number;
@@ -124,6 +124,11 @@ export type Settlement = {
   readonly decision?: Decision;
   readonly user?: string;
   readonly told?: Told;
+  /**
+   * Takes a post out of the order of its UID for good: one that waits for a person because it may not be meant for
+   * this calendar must not stop those that are.
+   */
+  readonly unordered?: boolean;
   /** Whether this counts as an attempt (a hold or a skip does not). */
   readonly attempted: boolean;
   /** Rows to raise; a row already there that is higher by (sequence, dtstamp) stays. */

@@ -225,6 +225,15 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       expect(store.nextDueAt()).toBeUndefined();
     });
 
+    test('blocks no longer once it is held out of order, nor after its release', async () => {
+      const [first] = await accept(postOf('A1', 'bob@example.com', { claim: true }));
+      const [second] = await accept(postOf('A2', 'bob@example.com'));
+      await settle(first!.id, 'held', { attempted: false, unordered: true });
+      expect(await claimedIds()).toEqual([second?.id]);
+      await store.operate('release', [first!.id], NOW);
+      expect(await claimedIds()).toEqual([first?.id]);
+    });
+
     test('does not block one of another UID, one without a UID, or any mail', async () => {
       await accept(postOf('A1', 'bob@example.com', { claim: true }));
       const others = await accept(

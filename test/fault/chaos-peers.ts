@@ -209,10 +209,10 @@ function hopSession(socket: Socket, { protocol, random, isDoomed, book, reports,
       return void socket.destroy();
     }
     if (protocol === 'smtp') {
-      if (way === 'putOff') return say('451 4.3.0 not now');
-      if (recipients.some(doomed)) return say('554 5.6.0 not this one'); // a message that is doomed for all
+      if (way === 'putOff') return void say('451 4.3.0 not now');
+      if (recipients.some(doomed)) return void say('554 5.6.0 not this one'); // a message that is doomed for all
       for (const recipient of recipients) take(recipient, true);
-      return say('250 2.0.0 taken');
+      return void say('250 2.0.0 taken');
     }
     for (const recipient of recipients) {
       if (is(0.04)) return void socket.destroy(); // within the replies
@@ -247,7 +247,7 @@ function hopSession(socket: Socket, { protocol, random, isDoomed, book, reports,
         say('250 2.1.5 ok');
       }
     } else if (verb === 'DATA') {
-      if (recipients.length === 0) return say('503 5.5.1 no recipients');
+      if (recipients.length === 0) return void say('503 5.5.1 no recipients');
       if (is(0.03)) return void socket.destroy();
       content = [];
       say('354 go on');

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, test } from 'vitest';
 import { readMailbox } from '../../src/trial/maildir.ts';
@@ -38,6 +39,11 @@ describe('a command line', () => {
       expect(out.split('\n')[0]).toMatch(new RegExp(`^Usage: ${['imipd', ...command].join(' ')} `));
     });
   }
+
+  test('imipd --version prints the version of the package', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+    expect(await imipd('.', '--version')).toEqual({ code: 0, out: `${version}\n`, err: '' });
+  });
 
   const wrong: readonly [title: string, args: readonly string[], says: string][] = [
     ['an unknown command', ['frobnicate'], "error: unknown command 'frobnicate'\n"],
@@ -132,7 +138,7 @@ describe('a command line', () => {
     expect({ code, out, last: err.split('\n').at(-2) }).toEqual({
       code: 69,
       out: '',
-      last: `cannot start: listen EADDRINUSE: address already in use 127.0.0.1:${port}`,
+      last: `cannot start: listener in: 127.0.0.1:${port} is taken by another process (EADDRINUSE); stop that one, or give this listener another address`,
     });
   });
 });
@@ -197,6 +203,20 @@ describe('the program imipd', () => {
       code: 69,
       out: '',
       err: `imipd: found Node 20.1.0, need Node 26 or newer: ${advice}\n`,
+    });
+  });
+
+  test('as an installed package, says only that a newer Node is to be installed', async () => {
+    await using folder = await folderWith({});
+    const installed = join(folder.path, 'node_modules/imipd/bin/imipd.mjs');
+    await mkdir(dirname(installed), { recursive: true });
+    await copyFile(program, installed);
+    const old = 'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.1.0" } })';
+    const args = ['--import', `data:text/javascript,${encodeURIComponent(old)}`, installed, 'check'];
+    expect(await run('.', process.execPath, args)).toEqual({
+      code: 69,
+      out: '',
+      err: 'imipd: found Node 20.1.0, need Node 26 or newer: install it\n',
     });
   });
 

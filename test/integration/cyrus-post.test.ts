@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PostBatch } from '../../channel/channel.ts';
 import { IScheduleDeliverer } from '../../channel/ischedule/deliver.ts';
+import { examine } from '../../src/itip/extract.ts';
 import type { Outcome } from '../../src/mail/outcome.ts';
 import { silentLog } from '../../src/observe/log.ts';
 import { suite } from '../servers/installed.ts';
@@ -104,6 +105,24 @@ suite(['cyrus'], 'the iSchedule channel with Cyrus', () => {
     expect(await alice.read(uid)).toMatch(/ATTENDEE;[^\r\n]*PARTSTAT=DECLINED/);
     const unknown = { ...reply, uid: 'never-seen@example.test' };
     expect(await post(unknown, toAlice)).toMatchObject([{ kind: 'failed', status: '5.3.0', requestStatus: '5.2' }]);
+  });
+
+  // Each of these is 400 from Cyrus as it came.
+  test.each<readonly [string, Partial<EventFields>, (source: string) => string]>([
+    ['no SUMMARY', {}, (source) => source.replace(/SUMMARY:.*\r\n/, '')],
+    ['an empty SUMMARY', {}, (source) => source.replace(/SUMMARY:.*/, 'SUMMARY:')],
+    ['ORGANIZER twice', {}, (source) => source.replace(/ORGANIZER:(.*)\r\n/, 'ORGANIZER:$1\r\nORGANIZER:$1\r\n')],
+    ['properties without value', {}, (source) => source.replace('SUMMARY', 'CLASS:\r\nCATEGORIES:\r\nX-A:\r\nSUMMARY')],
+    ['no SEQUENCE in CANCEL', { method: 'CANCEL' }, (source) => source.replace(/SEQUENCE:.*\r\n/, '')],
+  ])('an object with %s is taken once it is repaired', async (name, overrides, spoil) => {
+    const fields = event(`${name.replaceAll(' ', '-')}@outside.test`, overrides);
+    const source = spoil(calendarObject(fields));
+    expect(source).not.toBe(calendarObject(fields));
+    expect(await post(fields, { content: Buffer.from(source) })).toMatchObject([{ kind: 'failed', status: '5.6.0' }]);
+    const mail = `Content-Type: text/calendar; method=${fields.method}; charset=utf-8\r\n\r\n${source}`;
+    const found = await examine(Buffer.from(mail));
+    if (found.kind === 'none') throw new Error(found.reason);
+    expect(await post(fields, { content: found.object.content })).toMatchObject([{ kind: 'delivered' }]);
   });
 
   test('what is not iCalendar fails', async () => {

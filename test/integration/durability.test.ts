@@ -180,7 +180,7 @@ describe('a gateway that is killed while its peers hang', () => {
     expect(await outcomesOf(hung, stored!.id)).toEqual([`post to ${ALICE}: delivered`]);
   });
 
-  test('SIGTERM lets attempts under way end, and their clients have their reply', async () => {
+  test('SIGTERM answers clients that wait 250, lets attempts under way end, and reports what they came to', async () => {
     const hung = await startHanging('name: in, mode: final');
     const slow = Promise.withResolvers<string>();
     hung.calendar.answer = () => slow.promise;
@@ -189,9 +189,12 @@ describe('a gateway that is killed while its peers hang', () => {
     await hung.calendar.waitFor(uid);
     process.kill(hung.gateway.pid!, 'SIGTERM');
     await hung.gateway.waitForLog((line) => line.event === 'stopping');
+    const sent = await sending;
+    expect(answers(sent)).toEqual([`250 2.6.0 queued as ${queueIdOf(sent)}`]);
     slow.resolve('3.8;No authority');
-    expect(answers(await sending)).toEqual(['550 5.7.1 the calendar server gives the originator no authority']);
     await hung.gateway.waitForLog((line) => line.event === 'stopped');
+    expect(statesOf(hung, queueIdOf(sent))).toEqual([`post to ${ALICE}: failed`]);
+    expect(reportsTo(hung, OLGA)).toHaveLength(1);
   });
 });
 

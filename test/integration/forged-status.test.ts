@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ALICE, mailFor, OLGA, requestMail, type SmallSite, send, startSmallSite } from './small-site.ts';
+import { ALICE, mailFor, OLGA, queueIdOf, requestMail, type SmallSite, send, startSmallSite } from './small-site.ts';
 
 const FORGED = 'action=posted; code=2.0; reason=forged';
 
@@ -20,5 +20,12 @@ describe('a status that the sender wrote', () => {
     const mail = await mailFor(site.mailboxes, ALICE, uid);
     expect(mail.content.includes('forged')).toBe(false);
     expect(mail.content.includes(message)).toBe(true);
+  });
+
+  // It stands in every log line of every recipient, and `queue show` writes it to a terminal.
+  test('a Message-ID is kept as one line, without what a terminal would obey', async () => {
+    const message = `Message-ID: <\x1b[2J${'a'.repeat(100_000)}@example.org>\r\nSubject: x\r\n\r\nHello\r\n`;
+    const sent = await send(site, 'in', { from: OLGA, to: [ALICE], message });
+    expect(site.store.message(queueIdOf(sent))?.message.messageId).toBe(`<?[2J${'a'.repeat(993)}`);
   });
 });

@@ -1,6 +1,13 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { userName } from '../../src/commands/state.ts';
 import { freePort } from '../servers/ports.ts';
-import { startGateway } from './harness.ts';
+import { folderWith, imipd } from './cli.ts';
+import { root, startGateway } from './harness.ts';
 import { plainMail } from './invitations.ts';
 import { MailSink } from './mail-sink.ts';
 import { submit } from './smtp-client.ts';
@@ -37,6 +44,56 @@ describe('the process of the gateway', () => {
       'imipd.yaml:4: next-hop.address: missing',
       '',
     ]);
+  });
+
+  test('that cannot write its log says so in one line, with exit code 78', async () => {
+    await using folder = await folderWith({
+      'imipd.yaml': `${yaml(await freePort())}log: {file: none/imipd.log}\n`,
+    });
+    const { code, err } = await imipd(folder.path, 'serve');
+    expect(code).toBe(78);
+    expect(err.split('\n').slice(-2)).toEqual([
+      `log.file: cannot write ${folder.path}/none/imipd.log (no such file), need a file in a folder that ${userName()} may write`,
+      '',
+    ]);
+  });
+
+  test('opens its log anew on SIGHUP, and ends on SIGHUP where the log is standard output', async () => {
+    await using gateway = await startGateway(yaml(await freePort()));
+    expect(await gateway.kill('SIGHUP')).toBe(0);
+    expect(gateway.log.at(-1)?.event).toBe('stopped');
+
+    const log = join(gateway.folder, 'imipd.log');
+    gateway.write(`${yaml(await freePort())}log: {file: imipd.log}\n`);
+    const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', gateway.config], { cwd: root });
+    const events = async (file: string) =>
+      (await readFile(file, 'utf8').catch(() => '')).match(/(?<="event":")[^"]*/g) ?? [];
+    await expect.poll(() => events(log), { timeout: 20_000 }).toEqual(['listening', 'ready']);
+    await rename(log, `${log}.1`);
+    child.kill('SIGHUP');
+    await expect.poll(() => existsSync(log), { timeout: 20_000 }).toBe(true);
+    child.kill('SIGTERM');
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(await events(log)).toEqual(['stopping', 'stopped']);
+  });
+
+  test.skipIf(!existsSync('/dev/full'))('serves and ends although its log cannot be written', async () => {
+    const sink = await MailSink.listen('smtp');
+    await using _sink = sink;
+    const port = await freePort();
+    await using folder = await folderWith({
+      'imipd.yaml': `${yaml(sink.port).replace('127.0.0.1:0', `127.0.0.1:${port}`)}log: {file: /dev/full}\n`,
+    });
+    const child = spawn(process.execPath, [join(root, 'src/main.ts'), 'serve'], { cwd: folder.path });
+    const said = once(child.stderr.setEncoding('utf8'), 'data');
+    const message = plainMail({ from: OLGA, to: ALICE, id: 'full@example.org' });
+    await expect
+      .poll(() => submit(port, { from: OLGA, to: [ALICE], message }).then(() => 'taken', String), { timeout: 20_000 })
+      .toBe('taken');
+    await sink.waitFor(() => true);
+    expect(String(await said)).not.toContain('    at ');
+    child.kill('SIGTERM');
+    expect(await once(child, 'close')).toEqual([0, null]);
   });
 
   test('a second process on the same queue does not start', async () => {

@@ -109,6 +109,15 @@ describe('mail for addresses that are calendars only', () => {
       expect(statesOf(site, queueIdOf(sent))).toEqual([`post to ${room}: held`]);
       const line = await site.gateway.waitForLog(isAttempt('ischedule', uid('unnamed')));
       expect(line).toMatchObject({ level: 'warn', alarm: true, outcome: 'held', rule: 'not-attendee' });
+      // It does not stop the invitation of the same UID that names the room, and is posted when a person lets it go.
+      const named = requestMail({ uid: uid('unnamed'), sequence: 1, attendees: [room] });
+      const next = await send(site, listener, { from: OLGA, to: [room], message: named });
+      expect(statesOf(site, queueIdOf(next))).toEqual([`post to ${room}: delivered`]);
+      const other = requestMail({ uid: uid('let-go'), attendees: [ALICE] });
+      const held = await send(site, listener, { from: OLGA, to: [room], message: other });
+      expect((await site.gateway.command('queue', 'release', queueIdOf(held))).code).toBe(0);
+      expect(await outcomesOf(site, queueIdOf(held))).toEqual([`post to ${room}: delivered`]);
+      expect(site.calendar.of(uid('let-go'))).toMatchObject([{ recipients: [room] }]);
     });
 
     test('an invitation from outside that speaks for one of ours is refused 550 5.7.1', async () => {

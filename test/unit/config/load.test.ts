@@ -212,6 +212,26 @@ directory: {kind: ldif, file: people.ldif}
       'imipd.yaml:2: a second document begins here (---), need all options in one',
     ],
     ['an alias of nothing', 'a: 1\nb: *c\n', 'imipd.yaml:2: *c stands for nothing, need &c before it'],
+    [
+      'a name without a space behind its colon',
+      'a: 1\nstate:/var/lib/imipd\nb: 2\n',
+      'imipd.yaml:2: not YAML: need "name: value", with a space after the colon, indented like the lines it belongs to',
+    ],
+    [
+      'a line one space too far left',
+      'listeners:\n  - name: in\n    mode: filter\n   protocol: lmtp\n',
+      'imipd.yaml:4: not YAML: this line is indented differently from the lines around it, or a "-", bracket or quote is missing',
+    ],
+    [
+      'a line one space too far right',
+      'log:\n  level: info\n   file: x\n',
+      'imipd.yaml:2: not YAML: this line is indented differently from the lines around it, or holds a second colon',
+    ],
+    [
+      'a list that is not closed',
+      'domains: [example.com\nstate: x\n',
+      'imipd.yaml:2: not YAML: a bracket or brace was opened above and not closed',
+    ],
     ['a tag', 'a: !env X\n', 'imipd.yaml:1: not YAML: unresolved tag: !env'],
   ])('%s is a syntax error with its line', (_, yaml, text) => {
     expect(errorsOf(yaml)).toContain(text);

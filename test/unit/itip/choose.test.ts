@@ -43,3 +43,22 @@ test.each<readonly [string, string]>([
   const type = 'text/calendar; charset=utf-8; method=REQUEST';
   expect(await examine(multipartMail('mixed', [type, REQUEST], [type, other]))).toMatchObject({ kind: 'object' });
 });
+
+test('others have their turn between the parts of a message', async () => {
+  let turns = 0;
+  let over = false;
+  const turn = (): void => {
+    turns++;
+    if (!over) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const parts = ['a', 'b', 'c', 'd'].map((text) => `text/calendar; method=REQUEST\r\n\r\n${REQUEST}COMMENT:${text}`);
+  const found = await examine(
+    Buffer.from(
+      `MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n${parts.map((part) => `--b\r\nContent-Type: ${part}\r\n`).join('')}--b--\r\n`,
+    ),
+  );
+  over = true;
+  expect(found.kind).toBe('object');
+  expect(turns).toBeGreaterThanOrEqual(6); // four parts read, and three of them compared with the first
+});

@@ -151,3 +151,11 @@ describe('the end', () => {
     expect(object.endsAtMs).toBe(endsAtMs);
   });
 });
+
+test('a NUL character makes a part unreadable: programs in C would see its beginning only', () => {
+  const source = Buffer.from(calendar('REQUEST', ...event({ SUMMARY: 'SUMMARY:a\u0000b' })));
+  expect(readCalendar(source, 'utf-8', CONTEXT)).toEqual({
+    kind: 'unreadable',
+    reason: 'a NUL character in the calendar part',
+  });
+});

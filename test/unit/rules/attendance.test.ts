@@ -93,3 +93,19 @@ describe('whether the recipient is meant', () => {
     expect(judgeAttendance(invites('bob-work@example.com'), ADDRESSES, '+-')).toEqual(meant('bob-work@example.com'));
   });
 });
+
+test('the ATTENDEEs are read once for all recipients of a message', () => {
+  let reads = 0;
+  const attendee = (address: string) => ({
+    uri: `mailto:${address}`,
+    get mailbox() {
+      reads++;
+      return address;
+    },
+  });
+  const object = { ...REQUEST, attendees: ['ann@example.com', 'bob+x@example.com'].map(attendee) };
+  const judged = ['ann@example.com', 'bob@example.com', 'eve@example.com'].map(
+    (recipient) => judgeAttendance(object, [recipient], '+').kind,
+  );
+  expect([judged, reads]).toEqual([['meant', 'meant', 'not-meant'], 2]);
+});

@@ -415,6 +415,15 @@ describe('the decision for one recipient', () => {
       });
     });
 
+    test('has it posted once a person has let it go', () => {
+      const { steps, ...decision } = decide({ ...question, mode: 'final', released: true }, POLICY);
+      expect(decision).toMatchObject({ rule: 'post', post: { kind: 'post' } });
+      expect(steps).toContainEqual({
+        question: 'Is the recipient meant?',
+        answer: `yes, says who released it: ${reason}`,
+      });
+    });
+
     for (const mode of ['filter', 'copy'] as const) {
       test(`is like anybody else whom nobody invited, where there is one (${mode})`, () => {
         const { steps: _steps, ...decision } = decide({ ...question, mode }, POLICY);

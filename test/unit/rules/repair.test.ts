@@ -89,8 +89,8 @@ describe('each repair changes its own line and nothing else', () => {
     ],
     [
       'broken-fold, a text broken by hand',
-      replaced('SUMMARY:Budget', 'DESCRIPTION:First\r\n\r\nsecond, third\r\nfourth'),
-      replaced('SUMMARY:Budget', 'DESCRIPTION:First\\nsecond, third\\nfourth'),
+      replaced('SUMMARY:Budget', 'DESCRIPTION:First\r\n\r\nsecond, third\r\nfourth\r\nSUMMARY:Budget'),
+      replaced('SUMMARY:Budget', 'DESCRIPTION:First\\nsecond, third\\nfourth\r\nSUMMARY:Budget'),
       [
         'blank-lines 12: empty lines dropped',
         'broken-fold 13: joined to DESCRIPTION with an escaped line break',
@@ -275,7 +275,7 @@ test('a REQUEST keeps its VALARM, a REPLY its REQUEST-STATUS, and X- parameters 
 });
 
 test('lines that a repair does not touch keep their folds', () => {
-  const folded = ['DESCRIPTION:short', '  pieces', ' \tthat nobody else would fold'];
+  const folded = ['DESCRIPTION:short', '  pieces', ' \tthat nobody else would fold', 'SUMMARY:Budget'];
   expect(posted(request({ SUMMARY: folded, SEQUENCE: 'SEQUENCE:x' }))).toMatchObject({
     text: request({ SUMMARY: folded }),
   });
