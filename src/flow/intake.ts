@@ -1,0 +1,87 @@
+import { isAscii } from 'node:buffer';
+import { Examiner } from '../itip/extract.ts';
+import type { Examination } from '../itip/message.ts';
+import { HeaderFilter } from '../mail/header-filter.ts';
+import { isOwnReceived } from '../mail/received.ts';
+import type { StoredBody } from '../queue/store.ts';
+import type { Incoming } from './acceptor.ts';
+import type { FlowContext } from './context.ts';
+
+const MAX_LINE = 998; // RFC 5322 §2.1.1
+
+/** A message that has come in whole; nothing of it is safe yet. */
+export type Received = {
+  readonly examination: Examination;
+  readonly messageId: string | undefined;
+  readonly size: number;
+  readonly eightBit: boolean;
+  readonly hops: { readonly own: number; readonly all: number };
+  /** fsyncs what is not in memory. */
+  store(): Promise<StoredBody>;
+  discard(): Promise<void>;
+};
+
+/**
+ * Reads the content once: into the queue's body writer and the examiner at the same time.
+ * @param ownFields header fields in lower case that only we may set; they are taken out
+ * @throws what the content threw, after forgetting what was written
+ */
+export async function receive(
+  context: FlowContext,
+  incoming: Incoming,
+  ownFields: ReadonlySet<string>,
+): Promise<Received> {
+  const writer = context.store.openBody();
+  const examiner = new Examiner(context.examine);
+  let size = 0;
+  let eightBit = false;
+  const feed = async (chunk: Buffer): Promise<void> => {
+    size += chunk.length;
+    eightBit ||= !isAscii(chunk);
+    const examining = examiner.write(chunk);
+    await writer.write(chunk);
+    if (examining !== undefined) await examining;
+  };
+  const header = new HeaderFilter(ownFields);
+  try {
+    for await (const chunk of incoming.content) {
+      const kept = header.push(chunk);
+      if (kept.length > 0) await feed(kept);
+    }
+    const rest = header.end();
+    if (rest.length > 0) await feed(rest);
+  } catch (error) {
+    examiner.destroy();
+    await writer.abort();
+    throw error;
+  }
+  const fields = header.fields();
+  const hops = fields.filter((field) => field.name === 'received');
+  return {
+    examination: await examination(examiner),
+    messageId: shownMessageId(fields.find((field) => field.name === 'message-id')?.value),
+    size,
+    eightBit,
+    hops: { own: hops.filter((field) => isOwnReceived(field.value, context.hostname)).length, all: hops.length },
+    store: () => writer.finish(),
+    discard: () => writer.abort(),
+  };
+}
+
+/** As it goes into the queue and every log line: no longer than a line may be, nothing that a terminal would obey. */
+function shownMessageId(value: string | undefined): string | undefined {
+  return value?.slice(0, MAX_LINE).replace(/\p{Cc}/gu, '?');
+}
+
+/** A parser that breaks makes a decision, mail only; nothing stands between the message and the queue. */
+async function examination(examiner: Examiner): Promise<Examination> {
+  try {
+    return await examiner.finish();
+  } catch (error) {
+    return {
+      kind: 'none',
+      reason: `could not be examined: ${error instanceof Error ? error.message : String(error)}`,
+      calendar: true,
+    };
+  }
+}
