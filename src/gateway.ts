@@ -3,19 +3,15 @@ import type { Deliverer, MailBatch, PostBatch, Receiver } from '../channel/chann
 import { IScheduleDeliverer } from '../channel/ischedule/deliver.ts';
 import { SmtpDeliverer } from '../channel/smtp/deliver.ts';
 import { SmtpReceiver } from '../channel/smtp/receive.ts';
-import type { Policy } from '../rules/decide.ts';
 import type { Config, HopConfig, ListenerConfig } from './config/options.ts';
+import { annotationNames, examineLimits, mappingOf, policyOf } from './config/policy.ts';
 import type { Directory } from './directory/directory.ts';
 import { openLdapDirectory } from './directory/ldap.ts';
 import { openLdifDirectory } from './directory/ldif.ts';
-import { PRESETS } from './directory/presets.ts';
-import type { SchemaMapping } from './directory/schema.ts';
 import { createAcceptor } from './flow/accept.ts';
 import { attempt } from './flow/attempt.ts';
 import type { FlowContext, Hop } from './flow/context.ts';
 import { Lanes } from './flow/dispatch.ts';
-import { DEFAULT_LIMITS, type ExamineLimits } from './itip/extract.ts';
-import { type AnnotationNames, DEFAULT_ANNOTATION_NAMES } from './mail/annotate.ts';
 import type { CalendarServer } from './mail/disposition.ts';
 import type { Outcome } from './mail/outcome.ts';
 import type { Log } from './observe/log.ts';
@@ -67,7 +63,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     },
     annotation: annotationNames(config),
     annotateWaitMs: config.queue.annotateWaitMs,
-    examine: DEFAULT_LIMITS,
+    examine: examineLimits(config.listeners),
     sessions: new Map(),
     contents: new Map(),
     poke: () => runner?.poke(),
@@ -162,22 +158,6 @@ async function openStore(config: Config, directory: Directory): Promise<Store> {
   }
 }
 
-/** What the rules need to know of the configuration. */
-export function policyOf(config: Config): Policy {
-  const marker = config.directory === undefined ? undefined : mappingOf(config.directory).markerAttribute;
-  const { backEnds, default: defaultBackEnd, domainMap } = config.calendar;
-  // Without a back end that its values could name, a preset's marker says nothing; one that a person wrote does.
-  const isMarked = backEnds.size > 0 || config.directory?.mapping.marker !== undefined;
-  const homes = {
-    backEnds,
-    domainMap: domainMap?.entries ?? [],
-    ...(marker === undefined || !isMarked ? {} : { marker }),
-    ...(defaultBackEnd === undefined ? {} : { defaultBackEnd }),
-  };
-  const separators = config.directory?.subAddress ?? '+';
-  return { domains: new Set(config.domains), subAddressSeparators: separators === 'none' ? '' : separators, homes };
-}
-
 /** Opens the configured directory; without one, every address of ours is unknown. */
 export async function openDirectory(config: Config, log: Log): Promise<Directory> {
   const chosen = config.directory;
@@ -214,43 +194,6 @@ export async function openDirectory(config: Config, log: Log): Promise<Directory
     },
     log,
   );
-}
-
-function mappingOf(chosen: NonNullable<Config['directory']>): SchemaMapping {
-  const preset = PRESETS[chosen.preset];
-  const change = chosen.mapping;
-  const { markerAttribute: _, moving: __, mailHostAttribute: ___, keyAttribute: ____, ...fixed } = preset;
-  const named = (changed: string | undefined, usual: string | undefined): string | undefined =>
-    changed === 'none' ? undefined : (changed ?? usual);
-  const marker = named(change.marker, preset.markerAttribute);
-  const mailHost = named(change.mailHost, preset.mailHostAttribute);
-  const key = named(change.key, preset.keyAttribute);
-  const moving = change.moving?.attribute === 'none' ? undefined : (change.moving ?? preset.moving);
-  return {
-    ...fixed,
-    ...(change.addressAttributes === undefined ? {} : { addressAttributes: change.addressAttributes }),
-    ...(change.addressPrefix === undefined ? {} : { addressPrefix: change.addressPrefix }),
-    ...(change.objectFilter === undefined ? {} : { objectFilter: change.objectFilter }),
-    ...(change.userClasses === undefined ? {} : { userClasses: change.userClasses }),
-    ...(change.calendarClasses === undefined ? {} : { calendarClasses: change.calendarClasses }),
-    ...(change.resourceClasses === undefined ? {} : { resourceClasses: change.resourceClasses }),
-    ...(change.groupClasses === undefined ? {} : { groupClasses: change.groupClasses }),
-    ...(change.status === undefined ? {} : { statusAttributes: change.status }),
-    ...(marker === undefined ? {} : { markerAttribute: marker }),
-    ...(mailHost === undefined ? {} : { mailHostAttribute: mailHost }),
-    ...(key === undefined ? {} : { keyAttribute: key }),
-    ...(moving === undefined ? {} : { moving }),
-  };
-}
-
-/** Names of the status headers, as configured. */
-export function annotationNames(config: Config): AnnotationNames {
-  const status = config.annotate.statusHeader;
-  return config.annotate.meetingHeaders ? { ...DEFAULT_ANNOTATION_NAMES, status } : { status };
-}
-
-export function examineLimits(listener: ListenerConfig | undefined): ExamineLimits {
-  return listener === undefined ? DEFAULT_LIMITS : { ...DEFAULT_LIMITS, maxExamineBytes: listener.maxExamineBytes };
 }
 
 type Channels = {
@@ -328,7 +271,7 @@ function openReceiver(
   log: Log,
 ): Receiver {
   const acceptor = createAcceptor(
-    { ...context, examine: examineLimits(listener) },
+    { ...context, examine: examineLimits([listener]) },
     {
       replyWaitMs: listener.replyWaitMs,
       maxOwnReceived: config.ownReceivedLimit,

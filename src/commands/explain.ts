@@ -1,7 +1,8 @@
 import { decide, userOf } from '../../rules/decide.ts';
 import type { Config, ListenerConfig } from '../config/options.ts';
+import { examineLimits, policyOf } from '../config/policy.ts';
 import type { Lookup } from '../directory/directory.ts';
-import { examineLimits, openDirectory, policyOf } from '../gateway.ts';
+import { openDirectory } from '../gateway.ts';
 import { examine } from '../itip/extract.ts';
 import type { Examination } from '../itip/message.ts';
 import { readMessage } from '../itip/person.ts';
@@ -24,7 +25,7 @@ export async function explain(config: Config, address: string, options: ExplainO
   const recipient = canonicalAddress(address);
   const listener = listenerOf(config, options.listener);
   const content = options.message === undefined ? typicalInvitation(recipient) : withCrlf(readMail(options.message));
-  const examination = await examine(content, examineLimits(listener));
+  const examination = await examine(content, examineLimits([listener]));
   const policy = policyOf(config);
   await using directory = await openDirectory(config, silentLog);
   const lookup = policy.domains.has(domainOf(recipient))

@@ -52,7 +52,7 @@ describe('imipd check', () => {
       out: lines(
         'ok      configuration: 2 listeners, 1 domain',
         `warning authors: ${AUTHORS_NOTE}`,
-        `ok      state ${site.path}/var: can be written`,
+        `ok      state: ${site.path}/var can be written`,
         'ok      directory: answers',
         `ok      calendar server ${origin}/ischedule: answers`,
         `ok      next hop 127.0.0.1:${nextHop.port}: 220 sink.test SMTP`,
@@ -83,7 +83,7 @@ describe('imipd check', () => {
       err: '',
       out: lines(
         'ok      configuration: 1 listener, 1 domain',
-        `error   state ${site.path}/imipd.yaml/queue: state: ${site.path}/imipd.yaml is a file, need a folder`,
+        `error   state: ${site.path}/imipd.yaml is a file, need a folder`,
         `error   directory: ${site.path}/people.ldif:2: found "mail bob", want "attribute: value"`,
         `error   calendar server http://127.0.0.1:${first}/ischedule: ${refused}`,
         `error   calendar server http://127.0.0.1:${second}/: ${refused}`,
@@ -153,7 +153,7 @@ describe('imipd check', () => {
         verdict: 'warning',
         detail: 'imipd.yaml:1: directory: is not configured, so no recipient is known and nothing is ever posted',
       },
-      { what: `state ${site.path}/var`, verdict: 'ok', detail: 'can be written' },
+      { what: 'state', verdict: 'ok', detail: `${site.path}/var can be written` },
       {
         what: 'directory',
         verdict: 'warning',

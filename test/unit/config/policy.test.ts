@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { parseConfig } from '../../src/config/load.ts';
-import type { Config } from '../../src/config/options.ts';
-import { policyOf } from '../../src/gateway.ts';
+import { parseConfig } from '../../../src/config/load.ts';
+import type { Config } from '../../../src/config/options.ts';
+import { policyOf } from '../../../src/config/policy.ts';
 
 const NORTH = { url: 'https://north.example.com/ischedule', profile: 'cyrus' };
 
