@@ -71,7 +71,8 @@ function mendCalendar(calendar: Component, edits: Edits): string | undefined {
   if (versions.length === 0) edits.insert(calendar.begin, 'VERSION:2.0', 'version-missing', 'VERSION:2.0 added');
   const other = versions.find((version) => version !== '2.0');
   if (other !== undefined) return `VERSION is ${other.slice(0, 20)}, wanted 2.0`;
-  if (property(calendar, 'PRODID') === undefined)
+  // One without a value is dropped by `mendLines`.
+  if (valueOfProperty(calendar, 'PRODID') === '')
     edits.insert(calendar.begin, `PRODID:${PRODID}`, 'prodid-missing', 'our PRODID added');
   return undefined;
 }

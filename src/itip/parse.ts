@@ -42,7 +42,7 @@ export function readCalendar(bytes: Buffer, charset: string | undefined, context
   if (read.kind === 'refused') return { kind: 'unreadable', reason: read.reason };
   const repaired: Repaired = repair(text, read.lines, context);
   if (repaired.kind === 'refused') return { kind: 'unreadable', reason: repaired.reason };
-  const blank = innerBlank(read.blanks, repaired.lines);
+  const blank = firstBlank(read.blanks, repaired.lines);
   if (blank !== undefined) repairs.push({ name: 'blank-lines', line: blank, detail: 'empty lines dropped' });
   repairs.push(...repaired.repairs);
   const { lines, calendar } = repaired;
@@ -94,11 +94,10 @@ function withCrlf(text: string, repairs: Repair[]): string {
   return text.replace(/\r+\n|\r|\n/g, '\r\n');
 }
 
-/** Number of the first empty line between the first and the last line kept. */
-function innerBlank(blanks: readonly number[], lines: readonly ContentLine[]): number | undefined {
-  const first = lines[0]?.line ?? 0;
+/** Number of the first empty line before the last line kept; those behind the object hurt nobody. */
+function firstBlank(blanks: readonly number[], lines: readonly ContentLine[]): number | undefined {
   const last = lines.at(-1)?.line ?? 0;
-  return blanks.find((blank) => blank > first && blank < last);
+  return blanks.find((blank) => blank < last);
 }
 
 /** The repaired text: lines that were not changed keep their octets and folds. */

@@ -160,11 +160,18 @@ describe('each repair changes its own line and nothing else', () => {
       ),
       ['version-missing 1: VERSION:2.0 added'],
     ],
+    ['blank-lines, before the object', `\r\n\r\n${REQUEST}`, REQUEST, ['blank-lines 1: empty lines dropped']],
     [
       'prodid-missing',
       replaced('-//Example//Samples//EN\r\n', 'x\r\n').replace('PRODID:x\r\n', ''),
       replaced('-//Example//Samples//EN', '-//imipd//imipd//EN'),
       ['prodid-missing 1: our PRODID added'],
+    ],
+    [
+      'prodid-missing, one without a value',
+      replaced('-//Example//Samples//EN', ''),
+      replaced('-//Example//Samples//EN', '-//imipd//imipd//EN'),
+      ['prodid-missing 1: our PRODID added', 'empty-property 2: PRODID without a value dropped'],
     ],
     [
       'summary-missing',
