@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { ProfileName } from '../src/mail/disposition.ts';
 import type { Envelope, EnvelopeRecipient } from '../src/mail/envelope.ts';
 import type { Outcome } from '../src/mail/outcome.ts';
+import type { Delivery } from '../src/queue/store.ts';
 
 export const CHANNEL_NAMES = ['smtp', 'ischedule', 'bounce'] as const;
 export type ChannelName = (typeof CHANNEL_NAMES)[number];
@@ -48,6 +49,13 @@ export type Deliverer<Batch> = {
    */
   deliver(batch: Batch, signal: AbortSignal): Promise<readonly Outcome[]>;
   [Symbol.asyncDispose](): Promise<void>;
+};
+
+/** One recipient that a DSN reports on. */
+export type ReportLine = {
+  readonly delivery: Delivery;
+  readonly outcome: Outcome;
+  readonly action: 'failed' | 'relayed' | 'delivered';
 };
 
 /** Takes messages in and hands them to the flow. */

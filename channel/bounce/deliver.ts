@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { composeDsn, returnsContent } from '../../src/mail/dsn.ts';
 import { MAX_HEADER_BYTES } from '../../src/mail/header.ts';
-import type { Outcome } from '../../src/mail/outcome.ts';
-import type { Delivery, Message, NewMessage, Store } from '../../src/queue/store.ts';
+import type { Message, NewMessage, Store } from '../../src/queue/store.ts';
+import type { ReportLine } from '../channel.ts';
 
 /** What composing needs of the outside. */
 export type BounceOptions = {
@@ -11,20 +11,13 @@ export type BounceOptions = {
   readonly clock: () => number;
 };
 
-/** One recipient that a report is about. */
-export type BounceLine = {
-  readonly delivery: Delivery;
-  readonly outcome: Outcome;
-  readonly action: 'failed' | 'relayed' | 'delivered';
-};
-
 /**
  * Composes reports as messages to be queued: from the null reverse-path (RFC 3461 §6), to the sender, by the smart host.
  * @returns a function that reads the original and makes one report of all its lines
  */
 export function createReporter(
   options: BounceOptions,
-): (message: Message, lines: readonly BounceLine[]) => Promise<NewMessage> {
+): (message: Message, lines: readonly ReportLine[]) => Promise<NewMessage> {
   return async (message, lines) => {
     const now = options.clock();
     const queueId = options.store.newId(now);

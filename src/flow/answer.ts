@@ -1,7 +1,8 @@
+import type { ReportLine } from '../../channel/channel.ts';
 import { type Reply, reply } from '../mail/status.ts';
 import type { Delivery, Message } from '../queue/store.ts';
 import type { ListenerFacts } from './acceptor.ts';
-import type { FlowContext, ReportLine } from './context.ts';
+import type { FlowContext } from './context.ts';
 import type { SessionResult } from './sessions.ts';
 import { toldOf } from './settle.ts';
 

@@ -1,4 +1,4 @@
-import type { Deliverer, MailBatch, PostBatch } from '../../channel/channel.ts';
+import type { Deliverer, MailBatch, PostBatch, ReportLine } from '../../channel/channel.ts';
 import type { Policy } from '../../rules/decide.ts';
 import type { RetryPlan } from '../../rules/retry.ts';
 import type { Directory } from '../directory/directory.ts';
@@ -6,21 +6,13 @@ import type { ExamineLimits } from '../itip/extract.ts';
 import type { Examination } from '../itip/message.ts';
 import type { AnnotationNames } from '../mail/annotate.ts';
 import type { CalendarServer } from '../mail/disposition.ts';
-import type { Outcome } from '../mail/outcome.ts';
 import type { Log } from '../observe/log.ts';
-import type { Delivery, Message, NewMessage, Store } from '../queue/store.ts';
+import type { Message, NewMessage, Store } from '../queue/store.ts';
 import type { Lanes } from './dispatch.ts';
 import type { Session } from './sessions.ts';
 
 /** Where a mail copy goes, and how recipients are addressed there. */
 export type Hop = { readonly deliverer: Deliverer<MailBatch>; readonly addressing: 'as-received' | 'mailhost' };
-
-/** One recipient that a DSN reports on. */
-export type ReportLine = {
-  readonly delivery: Delivery;
-  readonly outcome: Outcome;
-  readonly action: 'failed' | 'relayed' | 'delivered';
-};
 
 /** A message in flight whose bytes and examination need not be fetched again. */
 export type Content = { readonly examination: Examination; readonly bytes?: Buffer };

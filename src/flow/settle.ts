@@ -1,4 +1,4 @@
-import type { ChannelName } from '../../channel/channel.ts';
+import type { ChannelName, ReportLine } from '../../channel/channel.ts';
 import { ledgerRows } from '../../rules/news.ts';
 import { type Telling, whoIsTold } from '../../rules/notify.ts';
 import { nextAttempt } from '../../rules/retry.ts';
@@ -7,7 +7,7 @@ import type { Decision } from '../mail/disposition.ts';
 import { isNullReversePath } from '../mail/envelope.ts';
 import type { Outcome } from '../mail/outcome.ts';
 import type { Delivery, Message, Settlement } from '../queue/store.ts';
-import type { FlowContext, ReportLine } from './context.ts';
+import type { FlowContext } from './context.ts';
 
 /** What one attempt found out about one delivery. */
 export type Result = {
