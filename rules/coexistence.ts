@@ -1,7 +1,8 @@
 import type { Entry } from '../src/directory/directory.ts';
 import { domainOf } from '../src/mail/address.ts';
 import type { CalendarServer } from '../src/mail/disposition.ts';
-import { type DomainMapEntry, lookupDomain } from './domain-map.ts';
+import type { PermanentStatus } from '../src/mail/status.ts';
+import { type DomainMapEntry, lookupDomain, readServer } from './domain-map.ts';
 
 /** What names the home servers of a site. */
 export type Homes = {
@@ -14,18 +15,39 @@ export type Homes = {
 
 export type Home =
   | { readonly kind: 'server'; readonly server: CalendarServer; readonly because: string }
-  | { readonly kind: 'none'; readonly rule: 'no-calendar' | 'no-home-server'; readonly reason: string }
-  | { readonly kind: 'misconfigured'; readonly reason: string };
+  | {
+      readonly kind: 'none';
+      readonly rule: 'no-calendar' | 'no-home-server' | 'external';
+      readonly status: PermanentStatus;
+      readonly reason: string;
+    }
+  | { readonly kind: 'misconfigured'; readonly rule: 'server-unknown' | 'marker-unknown'; readonly reason: string };
 
-/** Question 7 for one of our own: marker present → the back end of its value; else the map's line; else the default. */
-export function homeOfUser(entry: Entry, homes: Homes): Home {
-  if (!entry.calendar) return { kind: 'none', rule: 'no-calendar', reason: 'the entry has no calendar' };
+/** Question 7. @param entry of one of ours */
+export function homeOf(recipient: string, entry: Entry | undefined, homes: Homes): Home {
+  return entry === undefined ? homeOfOutsider(recipient, homes) : homeOfUser(entry, homes);
+}
+
+/**
+ * One of our own: the server his entry names; else, marker present, the back end of its value; else the map's line;
+ * else the default.
+ */
+function homeOfUser(entry: Entry, homes: Homes): Home {
+  const nowhere = (rule: 'no-calendar' | 'no-home-server', reason: string): Home => ({
+    kind: 'none',
+    rule,
+    status: '5.2.1',
+    reason,
+  });
+  if (!entry.calendar) return nowhere('no-calendar', 'the entry has no calendar');
+  if (entry.server !== undefined) return ownServer(entry.server, homes);
   if (homes.marker !== undefined && entry.marker !== undefined) {
     const server = homes.backEnds.get(entry.marker);
     // Never v6 by default: the attribute says that the user has left it.
     if (server === undefined)
       return {
         kind: 'misconfigured',
+        rule: 'marker-unknown',
         reason: `${homes.marker} is ${entry.marker}, which no calendar.back-ends line names`,
       };
     return { kind: 'server', server, because: `${homes.marker} is ${entry.marker}` };
@@ -44,18 +66,38 @@ export function homeOfUser(entry: Entry, homes: Homes): Home {
   if (homes.marker === undefined && homes.defaultBackEnd !== undefined) {
     return { kind: 'server', server: homes.defaultBackEnd, because: 'the default back end' };
   }
-  return {
-    kind: 'none',
-    rule: 'no-home-server',
-    reason:
-      homes.marker === undefined
-        ? `no domain map line for ${domain} and no default back end`
-        : `no ${homes.marker}, and no domain map line for ${domain}`,
-  };
+  return nowhere(
+    'no-home-server',
+    homes.marker === undefined
+      ? `no domain map line for ${domain} and no default back end`
+      : `no ${homes.marker}, and no domain map line for ${domain}`,
+  );
 }
 
-/** Question 7 for everybody else: the map's line for the domain, or mail. */
-export function homeOfOutsider(recipient: string, homes: Homes): CalendarServer | undefined {
+/** What the entry itself says wins over everything, and is never passed over when it cannot be understood. */
+function ownServer(named: string, homes: Homes): Home {
+  const because = `the entry's own server is ${named}`;
+  const backEnd = homes.backEnds.get(named);
+  if (backEnd !== undefined) return { kind: 'server', server: backEnd, because };
+  const wrong = (reason: string): Home => ({
+    kind: 'misconfigured',
+    rule: 'server-unknown',
+    reason: `${because}: ${reason}`,
+  });
+  if (!named.includes(':')) return wrong('no calendar.back-ends line names it, and it is no URL');
+  const read = readServer(named);
+  if (read.kind === 'wrong') return wrong(read.reason);
+  return { kind: 'server', server: { url: read.url, profile: read.profile ?? 'generic' }, because };
+}
+
+/** Everybody else: the map's line for the domain, or mail. */
+function homeOfOutsider(recipient: string, homes: Homes): Home {
   const line = lookupDomain(homes.domainMap, domainOf(recipient));
-  return line === undefined ? undefined : { url: line.url, profile: line.profile ?? 'generic' };
+  if (line === undefined)
+    return { kind: 'none', rule: 'external', status: '5.7.1', reason: 'the recipient is of no domain of ours' };
+  return {
+    kind: 'server',
+    server: { url: line.url, profile: line.profile ?? 'generic' },
+    because: `domain map line ${line.line}, ${line.domain}`,
+  };
 }

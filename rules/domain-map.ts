@@ -21,24 +21,13 @@ export function parseDomainMap(
   text: string,
   file: string,
 ): { readonly entries: readonly DomainMapEntry[]; readonly problems: readonly DomainMapProblem[] } {
-  const problems: DomainMapProblem[] = [];
+  const { entries: all, problems } = readDomainMap(text, file);
   const entries = new Map<string, DomainMapEntry>();
-  let content = text;
-  if (content.startsWith('\uFEFF')) {
-    content = content.slice(1);
-    problems.push({
-      line: 1,
-      kind: 'note',
-      text: `${file} begins with a byte order mark, which the calendar server takes for part of the first domain; save it without one`,
-    });
-  }
-  for (const { key, value, line } of readProperties(content, problems)) {
-    const entry = readEntry(key, value, line, problems);
-    if (entry === undefined) continue;
+  for (const entry of all) {
     const earlier = entries.get(entry.domain);
     if (earlier !== undefined) {
       problems.push({
-        line,
+        line: entry.line,
         kind: 'note',
         text: `${entry.domain} stands in line ${earlier.line} too; this later line is used`,
       });
@@ -48,18 +37,48 @@ export function parseDomainMap(
   return { entries: [...entries.values()], problems: problems.sort((a, b) => a.line - b.line) };
 }
 
+/** Every usable line in the order of the file, those that a later one takes the place of included. */
+export function readDomainMap(
+  text: string,
+  file: string,
+): { readonly entries: readonly DomainMapEntry[]; readonly problems: DomainMapProblem[] } {
+  const problems: DomainMapProblem[] = [];
+  let content = text;
+  if (content.startsWith('\uFEFF')) {
+    content = content.slice(1);
+    problems.push({
+      line: 1,
+      kind: 'note',
+      text: `${file} begins with a byte order mark, which the calendar server takes for part of the first domain; save it without one`,
+    });
+  }
+  const entries: DomainMapEntry[] = [];
+  for (const { key, value, line } of readProperties(content, problems)) {
+    const entry = readEntry(key, value, line, problems);
+    if (entry !== undefined) entries.push(entry);
+  }
+  return { entries, problems };
+}
+
 /** The entry for a domain: its own, else that of the nearest `*.parent`, else `*`. */
 export function lookupDomain(map: readonly DomainMapEntry[], domain: string): DomainMapEntry | undefined {
   const name = normalizeDomain(domain);
   if (name === '') return undefined;
   const byDomain = indexOf(map);
-  const own = byDomain.get(name);
-  if (own !== undefined) return own;
-  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
-    const parent = byDomain.get(`*${name.slice(dot)}`);
-    if (parent !== undefined) return parent;
+  for (const pattern of [name, ...patternsAbove(name)]) {
+    const entry = byDomain.get(pattern);
+    if (entry !== undefined) return entry;
   }
-  return byDomain.get('*');
+  return undefined;
+}
+
+/** What else covers a domain or `*.domain` than a line of its own, the nearest first; `*` comes last. */
+export function patternsAbove(domain: string): readonly string[] {
+  if (domain === '*') return [];
+  const name = domain.startsWith('*.') ? domain.slice(2) : domain;
+  const patterns: string[] = [];
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) patterns.push(`*${name.slice(dot)}`);
+  return [...patterns, '*'];
 }
 
 // A map has thousands of lines at a large site and is asked once per recipient; it never changes once it is read.
@@ -80,10 +99,29 @@ function readEntry(key: string, value: string, line: number, problems: DomainMap
   };
   const domain = readDomain(key);
   if (domain === undefined) return wrong(`got the domain ${JSON.stringify(key)}, need a mail domain, *.domain or *`);
+  if (value.trim() === '') return wrong(`${domain} has no URL, need ${domain}=https://calendar.example.com/ischedule/`);
+  const server = readServer(value);
+  if (server.kind === 'wrong') return wrong(server.reason);
+  const { url, profile } = server;
+  return { domain, url, ...(profile === undefined ? {} : { profile }), line };
+}
+
+/** A URL with options after it, as a map line and a user's own entry have it. */
+export type ReadServer =
+  | { readonly kind: 'server'; readonly url: string; readonly profile?: ProfileName }
+  | { readonly kind: 'wrong'; readonly reason: string };
+
+/** Reads `URL profile=NAME`. */
+export function readServer(value: string): ReadServer {
+  const wrong = (reason: string): ReadServer => ({ kind: 'wrong', reason });
   const [url = '', ...options] = value.split(/[ \t\f]+/).filter((word) => word !== '');
-  if (url === '') return wrong(`${domain} has no URL, need ${domain}=https://calendar.example.com/ischedule/`);
   const parsed = URL.parse(url);
-  if (parsed === null || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') || parsed.hash !== '') {
+  if (
+    parsed === null ||
+    (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') ||
+    parsed.hash !== '' ||
+    hasControl(url) // which URL drops in silence
+  ) {
     return wrong(`got the URL ${JSON.stringify(url)}, need one with http:// or https://`);
   }
   if (parsed.username !== '' || parsed.password !== '')
@@ -96,7 +134,11 @@ function readEntry(key: string, value: string, line: number, problems: DomainMap
     if (profile === undefined)
       return wrong(`got the profile ${JSON.stringify(setting)}, need one of ${PROFILE_NAMES.join(', ')}`);
   }
-  return { domain, url, ...(profile === undefined ? {} : { profile }), line };
+  return { kind: 'server', url, ...(profile === undefined ? {} : { profile }) };
+}
+
+function hasControl(text: string): boolean {
+  return [...text].some((char) => char < ' ' || char === '\x7f');
 }
 
 function readDomain(key: string): string | undefined {

@@ -4,9 +4,19 @@ import { Command, CommanderError, Option } from 'commander';
 import { type CheckOptions, checkSite } from './commands/check.ts';
 import { requireConfig } from './commands/config.ts';
 import { type DemoOptions, demo } from './commands/demo.ts';
+import { type LookupOptions, lookupDirectory } from './commands/directory-lookup.ts';
+import {
+  PASSWORD_VARIABLE,
+  POPULATE_FILTER,
+  POPULATE_OUTPUT,
+  type PopulateCommand,
+  populateUniqueIds,
+} from './commands/directory-populate.ts';
+import { type VerifyCommand, verifyDirectory } from './commands/directory-verify.ts';
 import { CommandError, EX } from './commands/exit.ts';
 import { type ExplainOptions, explain } from './commands/explain.ts';
 import { type InjectOptions, inject } from './commands/inject.ts';
+import { type LintOptions, lintMap, lookupMap } from './commands/map.ts';
 import { warn } from './commands/output.ts';
 import {
   bounceQueue,
@@ -31,7 +41,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const verdict = (isGood: boolean): void => {
     if (!isGood) exitCode = EX.UNAVAILABLE;
   };
-  const program = commands(verdict);
+  const findings = (isClean: boolean): void => {
+    if (!isClean) exitCode = EX.FINDINGS;
+  };
+  const program = commands(verdict, findings);
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
@@ -56,7 +69,10 @@ function packageVersion(): string {
   return typeof found === 'object' && found !== null && 'version' in found ? String(found.version) : 'unknown';
 }
 
-function commands(verdict: (isGood: boolean) => void): Command {
+/** Sets the exit code of a command that has ended: EX_UNAVAILABLE for what is not as it should be, 1 for findings. */
+type Verdict = (isGood: boolean) => void;
+
+function commands(verdict: Verdict, findings: Verdict): Command {
   const program = new Command('imipd')
     .description('A mail gateway for calendars: takes invitation mail and posts it to calendar servers.')
     .version(packageVersion(), '-V, --version', 'print the version')
@@ -97,6 +113,7 @@ function commands(verdict: (isGood: boolean) => void): Command {
     .description('what would happen to a message for this address, and why; changes nothing')
     .option('--message <file>', 'the message (default: a typical invitation from outside)')
     .option('--listener <name>', 'the listener it would come in by (default: the first)')
+    .option('--orcpt <address>', 'the address it was sent to at first, such as a list that was expanded on the way')
     .addOption(config())
     .addOption(json())
     .action((address: string, options: ExplainOptions & WithConfig) =>
@@ -114,7 +131,79 @@ function commands(verdict: (isGood: boolean) => void): Command {
       verdict(await inject(requireConfig(options.config).config, file, options)),
     );
   addQueueCommands(program, config, json);
+  addMapCommands(program, findings, config, json);
+  addDirectoryCommands(program, verdict, findings, config, json);
   return program;
+}
+
+function addMapCommands(program: Command, findings: Verdict, config: () => Option, json: () => Option): void {
+  const map = program.command('map').description('look at the domain map');
+  map
+    .command('lint [file]')
+    .description('what is wrong in a domain map (default: the configured one), by line; exit code 1 for errors')
+    .option('--offline', 'the text only: no host is resolved or reached')
+    .addOption(config())
+    .addOption(json())
+    .action(async (file: string | undefined, options: LintOptions) => findings(await lintMap(file, options)));
+  map
+    .command('lookup <address>')
+    .description('which line is for an address or a domain, and why')
+    .addOption(config())
+    .addOption(json())
+    .action((address: string, options: WithConfig & { json?: boolean }) =>
+      lookupMap(requireConfig(options.config).config, address, options),
+    );
+}
+
+function addDirectoryCommands(
+  program: Command,
+  verdict: Verdict,
+  findings: Verdict,
+  config: () => Option,
+  json: () => Option,
+): void {
+  const directory = program.command('directory').description('look at the directory and check it');
+  directory
+    .command('lookup <address>')
+    .description('what the directory says of an address now: server, filter, entry, facts')
+    .option('--members', 'name the members of a list')
+    .addOption(config())
+    .addOption(json())
+    .action(async (address: string, options: LookupOptions & WithConfig) =>
+      verdict(await lookupDirectory(requireConfig(options.config).config, address, options)),
+    );
+  directory
+    .command('verify')
+    .description('look through the whole directory for what would lead invitations astray; exit code 1 for findings')
+    .option('--v7 <file>', 'who is on v7: one address on a line, or the master_log of davadmin migration')
+    .option('--probe-v6', 'ask v6 by WCAP for the calendar of each calendar user')
+    .option('--probe-url <url>', 'where v6 answers, such as http://v6.example.com/')
+    .option('--probe-rate <number>', 'questions in a second', '20')
+    .addOption(config())
+    .addOption(json())
+    .action(async (options: VerifyCommand & WithConfig) =>
+      findings(await verifyDirectory(requireConfig(options.config).config, options)),
+    );
+  directory
+    .command('populate-davuniqueid')
+    .description(
+      'give each entry without davUniqueId one: as LDIF, and with -x in the directory; needs no configuration',
+    )
+    .helpOption('-?, --help', 'show this')
+    .option('-h, --host <host>', 'LDAP server, or its ldap:// or ldaps:// URL', 'localhost')
+    .option('-p, --port <port>', 'its port (default: 389, or 636 for ldaps)')
+    .option('-D, --bind-dn <dn>', 'account to bind as')
+    .option('-w, --password <password>', 'its password, for all to see; better by -j')
+    .option('-j, --password-file <file>', `file with the password in its first line (default: $${PASSWORD_VARIABLE})`)
+    .option('-b, --base <dn>', 'where the search starts')
+    .option('-f, --filter <filter>', 'which entries', POPULATE_FILTER)
+    .option('-o, --output <file>', 'where the LDIF is written, a new file', POPULATE_OUTPUT)
+    .option('-O, --object-class', 'also add the object class daventity where it is absent')
+    .option('-x, --apply', 'make the changes')
+    .option('-v, --verbose', 'name each entry')
+    .option('--start-tls', 'StartTLS before anything else')
+    .option('--ca <file>', 'PEM file with the authorities to trust')
+    .action(async (options: PopulateCommand) => findings(await populateUniqueIds(options)));
 }
 
 function addQueueCommands(program: Command, config: () => Option, json: () => Option): void {
@@ -154,7 +243,7 @@ function addQueueCommands(program: Command, config: () => Option, json: () => Op
   act('retry', 'try queued deliveries now', (options, ids) =>
     operateQueue(requireConfig(options.config).config, 'retry', ids, options),
   );
-  act('release', 'let held deliveries go on, decided anew', (options, ids) =>
+  act('release', 'let held deliveries, and those that wait behind them, go on, decided anew', (options, ids) =>
     operateQueue(requireConfig(options.config).config, 'release', ids, options),
   );
   act('bounce', 'give deliveries up and tell the sender', (options, ids) =>

@@ -1,20 +1,16 @@
 import { createReporter } from '../channel/bounce/deliver.ts';
-import type { Deliverer, MailBatch, PostBatch, Receiver } from '../channel/channel.ts';
-import { IScheduleDeliverer } from '../channel/ischedule/deliver.ts';
-import { SmtpDeliverer } from '../channel/smtp/deliver.ts';
+import type { Receiver } from '../channel/channel.ts';
 import { SmtpReceiver } from '../channel/smtp/receive.ts';
-import type { Config, HopConfig, ListenerConfig } from './config/options.ts';
-import { annotationNames, examineLimits, mappingOf, policyOf } from './config/policy.ts';
-import type { Directory } from './directory/directory.ts';
-import { openLdapDirectory } from './directory/ldap.ts';
-import { openLdifDirectory } from './directory/ldif.ts';
+import { changes } from './config/diff.ts';
+import type { Config, ListenerConfig } from './config/options.ts';
+import { examineLimits } from './config/policy.ts';
+import { LdifError } from './directory/ldif.ts';
 import { createAcceptor } from './flow/accept.ts';
 import { attempt } from './flow/attempt.ts';
-import type { FlowContext, Hop } from './flow/context.ts';
-import { Lanes } from './flow/dispatch.ts';
-import type { CalendarServer } from './mail/disposition.ts';
-import type { Outcome } from './mail/outcome.ts';
+import { Generations, type Use } from './flow/generation.ts';
+import { MovePoller } from './flow/moves.ts';
 import type { Log } from './observe/log.ts';
+import { changesOf, closeParts, contextOf, openParts, type Parts } from './parts.ts';
 import { Runner } from './queue/runner.ts';
 import { openSqliteStore } from './queue/sqlite.ts';
 import type { Store } from './queue/store.ts';
@@ -24,6 +20,8 @@ export type Gateway = {
   /** Where mail comes in, by listener name: `host:port`. */
   readonly listeners: ReadonlyMap<string, string>;
   readonly store: Store;
+  /** Goes over to another configuration, as far as that can be done while it runs: all of it or, when it is wrong, nothing. */
+  reload(config: Config): Promise<ReloadResult>;
   /** Stops taking mail, ends the attempts under way, closes everything. What is not finished stays in the queue. */
   stop(): Promise<void>;
 };
@@ -32,71 +30,95 @@ const RUNNER_POLL_MS = 2_000;
 const SWEEP_MS = 10 * 60_000;
 const DRAIN_MS = 30_000;
 
+/** What reloading came to. */
+export type ReloadResult =
+  | {
+      readonly ok: true;
+      /** What is different from now on: options with old and new value. */
+      readonly changes: readonly string[];
+      /** What will be at the next start only, and is not before. */
+      readonly later: readonly string[];
+    }
+  /** Nothing has changed. */
+  | { readonly ok: false; readonly errors: readonly string[] };
+
 /**
  * Builds a gateway from its configuration and starts it.
  * @throws StoreLockedError when another process serves the same queue; LdifError when the directory is a file that
  *   cannot be used; ListenError when a port is taken; what the file system says of the queue's folder
  */
 export async function startGateway(config: Config, log: Log): Promise<Gateway> {
-  const directory = await openDirectory(config, log);
-  const store = await openStore(config, directory);
-  const channels = openChannels(config, log);
-  const lanes = new Lanes(channels.lanesOf);
+  let parts = await openParts(config, log);
+  const store = await openStore(config.state, parts);
   const stopping = new AbortController();
-  let runner: Runner | undefined;
-
-  const context: FlowContext = {
-    hostname: config.hostname,
+  const shared = {
     log,
     clock: Date.now,
     random: Math.random,
     store,
-    directory,
-    policy: policyOf(config),
-    lanes,
-    poster: channels.poster,
-    hop: channels.hop,
     report: createReporter({ hostname: config.hostname, store, clock: Date.now }),
-    retry: {
-      post: { delaysMs: config.queue.postRetryMs, lifetimeMs: config.queue.postLifetimeMs },
-      mail: { delaysMs: config.queue.mailRetryMs, lifetimeMs: config.queue.mailLifetimeMs },
-    },
-    annotation: annotationNames(config),
-    annotateWaitMs: config.queue.annotateWaitMs,
-    examine: examineLimits(config.listeners),
     sessions: new Map(),
     contents: new Map(),
-    poke: () => runner?.poke(),
+    poke: () => runner.poke(),
   };
-  runner = new Runner({
+  const generations = new Generations({ ...shared, ...contextOf(parts) });
+  const { use } = generations;
+  const runner = new Runner({
     store,
-    attempt: (claim, signal) => attempt(context, claim, signal),
+    attempt: (claim, signal) => use((context) => attempt(context, claim, signal)),
     concurrency: config.queue.concurrency,
     pollMs: RUNNER_POLL_MS,
     clock: Date.now,
     log,
   });
-  const running = runner;
+  const moves = new MovePoller({
+    use,
+    log,
+    pollMs: () => parts.config.queue.movePollMs,
+    holdLimitMs: () => parts.config.queue.holdLimitMs,
+  });
   const receivers = config.listeners.map((listener) =>
-    openReceiver(config, listener, context, running, stopping.signal, log),
+    openReceiver(listener, () => parts.config, use, runner, stopping.signal, log),
   );
-  const keep = {
-    historyMs: config.queue.historyMs,
-    plainHistoryMs: config.queue.plainHistoryMs,
-    ledgerMs: config.queue.ledgerMs,
-  };
   const sweep = (): void =>
-    void store.sweep(Date.now(), keep).catch((error: unknown) => log.error({ err: error }, 'sweep failed'));
+    void store
+      .sweep(Date.now(), {
+        historyMs: parts.config.queue.historyMs,
+        plainHistoryMs: parts.config.queue.plainHistoryMs,
+        ledgerMs: parts.config.queue.ledgerMs,
+      })
+      .catch((error: unknown) => log.error({ err: error }, 'sweep failed'));
   const sweeper = setInterval(sweep, SWEEP_MS);
+
+  const reloadNow = async (wanted: Config): Promise<ReloadResult> => {
+    const before = parts;
+    const next = withoutRestart(wanted, before.config);
+    try {
+      parts = await openParts(next, log, before);
+    } catch (error) {
+      if (!(error instanceof LdifError)) throw error;
+      return { ok: false, errors: error.message.split('\n') };
+    }
+    const after = parts;
+    generations.replace({ ...shared, ...contextOf(after) }, () => closeParts(before, after));
+    return { ok: true, changes: changesOf(before, after), later: changes(next, wanted) };
+  };
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = (wanted: Config): Promise<ReloadResult> => {
+    const result = reloading.then(() => reloadNow(wanted));
+    reloading = result.catch(() => undefined);
+    return result;
+  };
 
   const stop = async (): Promise<void> => {
     clearInterval(sweeper);
     stopping.abort();
+    await reloading;
     await Promise.all(receivers.map((receiver) => receiver.close()));
-    await running.stop(DRAIN_MS);
-    await lanes.stop();
-    await channels.close();
-    await directory[Symbol.asyncDispose]();
+    await moves.stop();
+    await runner.stop(DRAIN_MS);
+    await generations[Symbol.asyncDispose]();
+    await closeParts(parts);
     await store[Symbol.asyncDispose]();
   };
   const listeners = new Map<string, string>();
@@ -113,7 +135,21 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
   }
   sweep();
   runner.start();
-  return { listeners, store, stop };
+  moves.start();
+  return { listeners, store, reload, stop };
+}
+
+/** `wanted`, with what cannot change before the next start as it is. */
+function withoutRestart(wanted: Config, running: Config): Config {
+  const { hostname, state, listeners, log } = running;
+  return {
+    ...wanted,
+    hostname,
+    state,
+    listeners,
+    log: { level: wanted.log.level, ...(log.file === undefined ? {} : { file: log.file }) },
+    queue: { ...wanted.queue, concurrency: running.queue.concurrency },
+  };
 }
 
 /** A listener that cannot begin; the message names it and says what to change. */
@@ -149,143 +185,41 @@ function whyNotListening(code: unknown): string {
   }
 }
 
-async function openStore(config: Config, directory: Directory): Promise<Store> {
+async function openStore(folder: string, parts: Parts): Promise<Store> {
   try {
-    return await openSqliteStore({ folder: config.state, exclusive: true });
+    return await openSqliteStore({ folder, exclusive: true });
   } catch (error) {
-    await directory[Symbol.asyncDispose]();
+    await closeParts(parts);
     throw error;
   }
 }
 
-/** Opens the configured directory; without one, every address of ours is unknown. */
-export async function openDirectory(config: Config, log: Log): Promise<Directory> {
-  const chosen = config.directory;
-  if (chosen === undefined) {
-    return {
-      lookup: async () => ({ kind: 'unknown', server: 'none' }),
-      probe: async () => undefined,
-      [Symbol.asyncDispose]: async () => undefined,
-    };
-  }
-  const mapping = mappingOf(chosen);
-  const subAddressSeparators = chosen.subAddress === 'none' ? '' : chosen.subAddress;
-  if (chosen.kind === 'ldif') {
-    return openLdifDirectory({
-      file: chosen.file,
-      mapping,
-      subAddressSeparators,
-      ...(chosen.base === undefined ? {} : { base: chosen.base }),
-    });
-  }
-  return openLdapDirectory(
-    {
-      servers: chosen.servers,
-      startTls: chosen.startTls,
-      base: chosen.base,
-      mapping,
-      subAddressSeparators,
-      connectTimeoutMs: chosen.connectTimeoutMs,
-      searchTimeoutMs: chosen.searchTimeoutMs,
-      maxOutstanding: chosen.maxOutstanding,
-      ...(chosen.ca === undefined ? {} : { ca: chosen.ca }),
-      ...(chosen.bindDn === undefined ? {} : { bindDn: chosen.bindDn }),
-      ...(chosen.password === undefined ? {} : { password: chosen.password.reveal() }),
-    },
-    log,
-  );
-}
-
-type Channels = {
-  readonly poster: (server: CalendarServer) => Deliverer<PostBatch>;
-  readonly hop: (route: 'next-hop' | 'smart-host') => Hop;
-  readonly lanesOf: (destination: string) => number;
-  close(): Promise<void>;
-};
-
-function openChannels(config: Config, log: Log): Channels {
-  const posters = new Map<string, IScheduleDeliverer>();
-  const { nextHop, smartHost, ischedule } = config;
-  const next = nextHop === undefined ? undefined : openHop(config, nextHop, log);
-  const smart = smartHost === undefined ? undefined : openHop(config, smartHost, log);
-  const hopLanes = new Map<string, number>();
-  if (next !== undefined && nextHop !== undefined) hopLanes.set(next.destination, nextHop.lanes);
-  if (smart !== undefined && smartHost !== undefined) hopLanes.set(smart.destination, smartHost.lanes);
-  const nowhere: Hop = { deliverer: new Nowhere(), addressing: 'as-received' };
-  const nextHopOf: Hop =
-    next === undefined ? nowhere : { deliverer: next, addressing: nextHop?.addressing ?? 'as-received' };
-  const smartHostOf: Hop = smart === undefined ? nextHopOf : { deliverer: smart, addressing: 'as-received' };
-  return {
-    poster: (server) => {
-      const { origin } = new URL(server.url);
-      let poster = posters.get(origin);
-      if (poster === undefined) {
-        poster = new IScheduleDeliverer({ server: new URL(server.url), ...ischedule }, log);
-        posters.set(origin, poster);
-      }
-      return poster;
-    },
-    hop: (route) => (route === 'next-hop' ? nextHopOf : smartHostOf),
-    lanesOf: (destination) => hopLanes.get(destination) ?? ischedule.lanes,
-    close: async () => {
-      const open = [...posters.values(), next, smart].filter((one) => one !== undefined);
-      await Promise.all(open.map((one) => one[Symbol.asyncDispose]()));
-    },
-  };
-}
-
-function openHop(config: Config, hop: HopConfig, log: Log): SmtpDeliverer {
-  const { address, user, password, ca, lanes: _, ...rest } = hop;
-  return new SmtpDeliverer(
-    {
-      ...rest,
-      host: address.host,
-      port: address.port,
-      hostname: config.hostname,
-      ...(ca === undefined ? {} : { ca }),
-      ...(user === undefined || password === undefined ? {} : { auth: { user, password: password.reveal() } }),
-    },
-    log,
-  );
-}
-
-/** Stands where a hop is needed and none is configured: the mail waits for an administrator. */
-class Nowhere implements Deliverer<MailBatch> {
-  readonly channel = 'smtp';
-  readonly destination = 'none';
-
-  async deliver(batch: MailBatch): Promise<readonly Outcome[]> {
-    const reason = 'no next-hop and no smart-host is configured; set one';
-    return batch.recipients.map(() => ({ kind: 'deferred', status: '4.3.5', reason, alarm: true }));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {}
-}
-
 function openReceiver(
-  config: Config,
   listener: ListenerConfig,
-  context: FlowContext,
+  running: () => Config,
+  use: Use,
   runner: Runner,
   stopping: AbortSignal,
   log: Log,
 ): Receiver {
-  const acceptor = createAcceptor(
-    { ...context, examine: examineLimits([listener]) },
-    {
-      replyWaitMs: listener.replyWaitMs,
-      maxOwnReceived: config.ownReceivedLimit,
-      maxReceived: config.receivedLimit,
-      run: (claim, job) => runner.run(claim, job),
-      hasRoom: () => runner.hasRoom(),
-      stopping,
+  const examine = examineLimits([listener]);
+  const acceptor = createAcceptor((job) => use((context, until) => job({ ...context, examine }, until)), {
+    replyWaitMs: listener.replyWaitMs,
+    get maxOwnReceived() {
+      return running().ownReceivedLimit;
     },
-  );
+    get maxReceived() {
+      return running().receivedLimit;
+    },
+    run: (claim, job) => runner.run(claim, job),
+    hasRoom: () => runner.hasRoom(),
+    stopping,
+  });
   const { tls, address, copyDomains, ...rest } = listener;
   return new SmtpReceiver(
     {
       ...rest,
-      hostname: config.hostname,
+      hostname: running().hostname,
       host: address.host,
       port: address.port,
       copyDomains,

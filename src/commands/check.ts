@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Config, HopConfig } from '../config/options.ts';
 import { LdifError } from '../directory/ldif.ts';
-import { openDirectory } from '../gateway.ts';
+import { openDirectory } from '../directory/open.ts';
 import { silentLog } from '../observe/log.ts';
-import { ask, reach } from '../observe/reach.ts';
+import { reach } from '../observe/reach.ts';
+import { askCalendarServer } from './calendar-server.ts';
+import { checkCoexistence } from './check-coexistence.ts';
 import { CommandError, EX } from './exit.ts';
 import { print, printJson } from './output.ts';
 import { withStore } from './queue.ts';
@@ -44,6 +46,7 @@ export async function checkSite(config: Config, warnings: readonly string[], opt
     checkState(config),
     await checkDirectory(config),
     ...(await Promise.all(calendarServers(config).map((url) => checkCalendarServer(url, config.ischedule.ca)))),
+    ...(await checkCoexistence(config, REACH_MS)),
     ...(await checkHops(config)),
   ];
   if (options.probe === true) findings.push(await probeLoop(config, options));
@@ -93,22 +96,17 @@ function calendarServers(config: Config): URL[] {
   return [...new Set(urls)].map((url) => new URL(url));
 }
 
-/** Asks for the capabilities, as a peer may (draft-desruisseaux-ischedule-05 §5); nothing is posted. */
 async function checkCalendarServer(url: URL, ca: string | undefined): Promise<Finding> {
   const what = `calendar server ${url.href}`;
-  const question = new URL(url);
-  question.searchParams.set('action', 'capabilities');
-  const answer = await ask(question, { timeoutMs: REACH_MS, ...(ca === undefined ? {} : { ca }) });
-  if (!answer.ok)
-    return { what, verdict: 'error', detail: `cannot be reached: ${answer.reason.replace(/ca$/, 'ischedule.ca')}` };
-  if (answer.status === 404) {
-    return {
-      what,
-      verdict: 'warning',
-      detail: `says 404 to a question for its capabilities; is ${url.pathname} the path of its iSchedule service?`,
-    };
+  const state = await askCalendarServer(url, { timeoutMs: REACH_MS, ca });
+  switch (state.kind) {
+    case 'answers':
+      return { what, verdict: 'ok', detail: 'answers' };
+    case 'doubtful':
+      return { what, verdict: 'warning', detail: state.text };
+    case 'unreachable':
+      return { what, verdict: 'error', detail: state.text };
   }
-  return { what, verdict: 'ok', detail: 'answers' };
 }
 
 async function checkHops(config: Config): Promise<Finding[]> {

@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs';
-import { DEFAULT_FILES, loadConfig } from '../config/load.ts';
-import type { Config } from '../config/options.ts';
+import { DEFAULT_FILES, type Loaded, loadConfig } from '../config/load.ts';
 import { CommandError, EX } from './exit.ts';
 
 /** Whether there is any configuration to use; without one `serve` runs a trial site. */
@@ -16,11 +15,8 @@ export function hasConfig(file: string | undefined): boolean {
  * The configuration a command works with, and what an administrator should know about it.
  * @throws CommandError (EX_CONFIG) with every error, when it cannot be used
  */
-export function requireConfig(file: string | undefined): {
-  readonly config: Config;
-  readonly warnings: readonly string[];
-} {
+export function requireConfig(file: string | undefined): Extract<Loaded, { readonly ok: true }> {
   const loaded = loadConfig(file, process.env);
   if (!loaded.ok) throw new CommandError(EX.CONFIG, loaded.errors.join('\n'));
-  return { config: loaded.config, warnings: loaded.warnings };
+  return loaded;
 }

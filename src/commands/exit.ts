@@ -1,6 +1,7 @@
-/** Exit codes of sysexits.h. */
+/** Exit codes of sysexits.h, and what a linter says that found something. */
 export const EX = {
   OK: 0,
+  FINDINGS: 1,
   USAGE: 64,
   DATAERR: 65,
   NOINPUT: 66,

@@ -1,74 +1,142 @@
-import { decide, userOf } from '../../rules/decide.ts';
 import type { Config, ListenerConfig } from '../config/options.ts';
 import { examineLimits, policyOf } from '../config/policy.ts';
 import type { Lookup } from '../directory/directory.ts';
-import { openDirectory } from '../gateway.ts';
+import { openDirectory } from '../directory/open.ts';
+import { askedOnce, type Judged, judge, type MessageFacts, type PostFacts, type Sources } from '../flow/facts.ts';
+import { readFields } from '../flow/intake.ts';
+import { composePost } from '../flow/posts.ts';
 import { examine } from '../itip/extract.ts';
 import type { Examination } from '../itip/message.ts';
-import { readMessage } from '../itip/person.ts';
+import { type MessageOutline, readMessage } from '../itip/person.ts';
 import { calendarAddress, canonicalAddress, domainOf, parseAddress } from '../mail/address.ts';
 import type { Decision } from '../mail/disposition.ts';
+import { scanHeader } from '../mail/header.ts';
 import { silentLog } from '../observe/log.ts';
+import { decisionLines, lookupLines, postText } from './decision-text.ts';
 import { CommandError, EX } from './exit.ts';
 import { readMail } from './inject.ts';
 import { print, printJson } from './output.ts';
 import { withStore } from './queue.ts';
+import { requestLines } from './request-text.ts';
 import { hasQueue } from './state.ts';
 import { withCrlf } from './submit.ts';
 
-export type ExplainOptions = { readonly message?: string; readonly listener?: string; readonly json?: boolean };
+export type ExplainOptions = {
+  readonly message?: string;
+  readonly listener?: string;
+  /** Where it was sent to at first: a list that was expanded on the way. */
+  readonly orcpt?: string;
+  readonly json?: boolean;
+};
+
+const LOOKUP_MS = 60_000;
+/** Of a longer list the others are counted. */
+const MAX_MEMBERS = 50;
 
 /** What would happen to a message for this address, and why: the production rules on the real directory and ledger. */
 export async function explain(config: Config, address: string, options: ExplainOptions): Promise<void> {
-  if (parseAddress(address) === undefined)
-    throw new CommandError(EX.USAGE, `got ${address}, want an address such as bob@example.com`);
-  const recipient = canonicalAddress(address);
+  const recipient = readAddress(address);
+  const orcpt = options.orcpt === undefined ? undefined : readAddress(options.orcpt);
   const listener = listenerOf(config, options.listener);
-  const content = options.message === undefined ? typicalInvitation(recipient) : withCrlf(readMail(options.message));
+  const invited = orcpt ?? recipient;
+  const content = options.message === undefined ? typicalInvitation(invited) : withCrlf(readMail(options.message));
   const examination = await examine(content, examineLimits([listener]));
-  const policy = policyOf(config);
+  const { messageId, deliveredTo, hops } = readFields(scanHeader(content).fields, config.hostname);
+  const message: MessageFacts = {
+    mode: listener.mode,
+    origin: listener.origin,
+    passes: hops.own,
+    deliveredTo,
+    ...(messageId === undefined ? {} : { messageId }),
+  };
   await using directory = await openDirectory(config, silentLog);
-  const lookup = policy.domains.has(domainOf(recipient))
-    ? await directory.lookup(recipient, AbortSignal.timeout(60_000))
-    : undefined;
-  const user = userOf(recipient, lookup, policy);
-  const ledger =
-    user === undefined || examination.kind === 'none' || !hasQueue(config)
-      ? []
-      : await withStore(config, (store) => store.ledger(user, examination.object.uid));
-  const decision = decide(
-    {
-      mode: listener.mode,
-      origin: listener.origin,
-      recipient,
-      examination,
-      ledger,
-      ...(lookup === undefined ? {} : { lookup }),
-    },
-    policy,
-  );
+  const { judged, members } = await withSources(config, async (store) => {
+    const sources = { policy: policyOf(config), directory: askedOnce(directory), store };
+    const ask = (post: PostFacts): Promise<Judged> =>
+      judge(sources, message, examination, post, AbortSignal.timeout(LOOKUP_MS));
+    const own = await ask({ recipient, ...(orcpt === undefined ? {} : { orcpt: `rfc822;${orcpt}` }) });
+    return { judged: own, members: await judgeMembers(own.decision, recipient, ask) };
+  });
   const shown = options.message === undefined ? undefined : await readMessage(content);
+  const request = requestOf(config, examination, judged.decision);
   if (options.json === true) {
     printJson({
       recipient,
       listener: listener.name,
       message: shown,
       examination: summary(examination),
-      lookup,
-      decision,
+      lookup: judged.lookup,
+      decision: judged.decision,
+      ...(request === undefined ? {} : { request }),
+      ...(members.length === 0 ? {} : { members }),
     });
     return;
   }
   print(`${recipient}, mail on listener ${listener.name} (${listener.mode}, ${listener.origin})`);
-  if (shown === undefined) print('  with a typical invitation from outside; --message FILE takes a real one');
-  else
-    print(
-      `  message: from ${shown.from || 'nobody'}, "${shown.subject}", parts ${shown.parts.map((part) => part.contentType).join(', ')}`,
-    );
-  printDirectory(lookup);
-  printExamination(examination);
-  for (const step of decision.steps) print(`  ${step.question} ${step.answer}`);
-  print(`  → ${decision.rule}: ${consequence(decision, listener)}`);
+  print(`  ${messageText(shown, orcpt)}`);
+  const ours = policyOf(config).domains.has(domainOf(recipient));
+  for (const line of directoryLines(judged.lookup, ours)) print(`  ${line}`);
+  printRepairs(examination);
+  for (const line of decisionLines(judged.decision, listener.mode)) print(`  ${line}`);
+  printMembers(judged.decision, members);
+  for (const line of request ?? []) print(line === '' ? '' : `    ${line}`);
+}
+
+function readAddress(address: string): string {
+  if (parseAddress(address) === undefined)
+    throw new CommandError(EX.USAGE, `got ${address}, want an address such as bob@example.com`);
+  return canonicalAddress(address);
+}
+
+/** The queue where there is one; a gateway that never ran remembers nothing. */
+async function withSources<T>(config: Config, job: (store: Sources['store']) => Promise<T>): Promise<T> {
+  if (hasQueue(config)) return withStore(config, job);
+  return job({ ledger: () => [], spelling: () => undefined, passedTo: () => [] });
+}
+
+type JudgedMember = { readonly recipient: string } & Pick<Judged, 'decision'>;
+
+/** What becomes of the posts for the members of a list, once its own has been expanded. */
+async function judgeMembers(
+  { post }: Decision,
+  list: string,
+  ask: (post: PostFacts) => Promise<Judged>,
+): Promise<JudgedMember[]> {
+  if (post.kind !== 'expand') return [];
+  return Promise.all(
+    post.members.slice(0, MAX_MEMBERS).map(async ({ address: recipient }) => {
+      const { decision } = await ask({ recipient, list });
+      return { recipient, decision };
+    }),
+  );
+}
+
+function printMembers({ post }: Decision, members: readonly JudgedMember[]): void {
+  if (post.kind !== 'expand') return;
+  for (const { recipient, decision } of members) print(`    ${recipient} → ${decision.rule}: ${postText(decision)}`);
+  const more = post.members.length - members.length;
+  if (more > 0) print(`    and ${more} more; imipd directory lookup --members names them`);
+}
+
+/** The request of the first attempt, as far as it depends on this recipient alone. */
+function requestOf(config: Config, examination: Examination, { post }: Decision): string[] | undefined {
+  if (post.kind !== 'post' || examination.kind === 'none') return undefined;
+  const batch = composePost(config.hostname, 'QUEUE-ID', examination.object, post, [post.recipient], 0);
+  return requestLines(batch, config.ischedule.userAgent);
+}
+
+function messageText(shown: MessageOutline | undefined, list: string | undefined): string {
+  if (shown === undefined) {
+    const invited = list === undefined ? '' : ` to ${list}`;
+    return `with a typical invitation from outside${invited}; --message FILE takes a real one`;
+  }
+  const parts = shown.parts.map((part) => part.contentType).join(', ');
+  return `message: from ${shown.from || 'nobody'}, "${shown.subject}", parts ${parts}`;
+}
+
+function directoryLines(lookup: Lookup | undefined, ours: boolean): string[] {
+  if (lookup !== undefined) return lookupLines(lookup);
+  return [`directory: not asked, ${ours ? 'there is nothing to schedule' : 'the address is of no domain of ours'}`];
 }
 
 function listenerOf(config: Config, name: string | undefined): ListenerConfig {
@@ -80,28 +148,7 @@ function listenerOf(config: Config, name: string | undefined): ListenerConfig {
   );
 }
 
-function printDirectory(lookup: Lookup | undefined): void {
-  if (lookup === undefined) {
-    print('  directory: not asked, the address is of no domain of ours');
-    return;
-  }
-  if (lookup.kind === 'no-answer') {
-    print(`  directory: no answer: ${lookup.reason}`);
-    return;
-  }
-  if (lookup.kind === 'unknown') {
-    print(`  directory: ${lookup.server} knows no such address`);
-    return;
-  }
-  for (const entry of lookup.entries) {
-    print(`  directory: ${lookup.server} has ${entry.dn}, by ${entry.matchedBy}`);
-    print(
-      `    mail ${entry.mail}; marker ${entry.marker ?? 'none'}; ${entry.calendar ? 'a calendar' : 'no calendar'}${entry.status.map((one) => `; ${one.attribute} ${one.value}`).join('')}`,
-    );
-  }
-}
-
-function printExamination(examination: Examination): void {
+function printRepairs(examination: Examination): void {
   if (examination.kind === 'none') return;
   for (const repair of examination.object.repairs)
     print(`  repair: ${repair.name}, line ${repair.line}: ${repair.detail}`);
@@ -111,23 +158,6 @@ function summary(examination: Examination): unknown {
   if (examination.kind === 'none') return examination;
   const { content: _, ...object } = examination.object;
   return { kind: 'object', object };
-}
-
-function consequence(decision: Decision, listener: ListenerConfig): string {
-  const mail = listener.mode === 'filter' ? `; the mail is passed on${decision.annotate ? ', annotated' : ''}` : '';
-  const { post } = decision;
-  switch (post.kind) {
-    case 'post':
-      return `posted to ${post.server.url} (profile ${post.server.profile}) for ${post.recipient}${post.rewrite === undefined ? '' : `, written for ${post.rewrite}`}${mail}`;
-    case 'hold':
-      return `held (${post.reason}) until released${mail}`;
-    case 'defer':
-      return `tried again later, ${post.status} ${post.reason}${mail}`;
-    case 'reject':
-      return `refused with ${post.status} ${post.reason}`;
-    case 'none':
-      return `no post: ${post.reason}${mail}`;
-  }
 }
 
 function typicalInvitation(recipient: string): Buffer {

@@ -1,11 +1,14 @@
 import { createReporter } from '../../channel/bounce/deliver.ts';
 import { whoIsTold } from '../../rules/notify.ts';
 import type { Config } from '../config/options.ts';
+import { addressKey } from '../mail/address.ts';
 import type { Outcome } from '../mail/outcome.ts';
 import { openSqliteStore } from '../queue/sqlite.ts';
 import { type Delivery, type DeliveryState, type Message, STATES, type Store } from '../queue/store.ts';
+import { decisionLines } from './decision-text.ts';
 import { CommandError, EX } from './exit.ts';
 import { print, printJson, printTable } from './output.ts';
+import { heldTable, reasonOf, senderOf, time } from './queue-text.ts';
 import { hasQueue, stateError } from './state.ts';
 
 export type ListOptions = {
@@ -42,15 +45,24 @@ async function openStore(config: Config): Promise<Store> {
 
 export async function listQueue(config: Config, options: ListOptions): Promise<void> {
   const states = statesOf(options);
-  const rows = await withStore(config, (store) =>
-    store.list({ states, ...(options.recipient === undefined ? {} : { recipient: options.recipient }) }),
-  );
+  const { recipient } = options;
+  const rows = await withStore(config, (store) => {
+    // Holds are few, and those of one user may have come by several addresses.
+    if (options.held === true) return heldOrBehind(store).filter((row) => isFor(row, recipient));
+    return store.list({ states, ...(recipient === undefined ? {} : { recipient }) });
+  });
   if (options.json === true) {
     printJson(rows);
     return;
   }
   if (rows.length === 0) {
     print(options.all === true ? 'The queue has no record.' : 'The queue is empty.');
+    return;
+  }
+  if (options.held === true) {
+    const { head, cells, late } = heldTable(rows, config.queue.holdLimitMs, Date.now());
+    printTable(head, cells);
+    if (late !== undefined) print(late);
     return;
   }
   printTable(
@@ -60,7 +72,7 @@ export async function listQueue(config: Config, options: ListOptions): Promise<v
       row.kind,
       row.state,
       row.recipient,
-      row.message.envelope.reversePath === '' ? '<>' : row.message.envelope.reversePath,
+      senderOf(row),
       time(row.message.receivedAt),
       String(row.attempts),
       row.state === 'queued' ? time(row.dueAt) : '-',
@@ -68,6 +80,22 @@ export async function listQueue(config: Config, options: ListOptions): Promise<v
       reasonOf(row),
     ]),
   );
+}
+
+/** What is held, and the later posts of the same user and UID, which wait behind it; in order of acceptance. */
+function heldOrBehind(store: Store): readonly Chosen[] {
+  const held = store.list({ states: ['held'] });
+  const posts = Map.groupBy(
+    held.filter(({ kind }) => kind === 'post'),
+    ({ uid }) => uid,
+  );
+  if (posts.size === 0) return held;
+  const isBehind = ({ blocked, uid, user }: Delivery): boolean =>
+    blocked &&
+    posts.get(uid)?.some((one) => one.user === user || one.user === undefined || user === undefined) === true;
+  const behind = store.list({ states: ['queued'], kind: 'post' }).filter(isBehind);
+  // Queue ids ascend in order of acceptance.
+  return [...held, ...behind].sort((a, b) => (a.queueId === b.queueId ? a.id - b.id : a.queueId < b.queueId ? -1 : 1));
 }
 
 export async function showMessage(
@@ -90,9 +118,7 @@ export async function showMessage(
     `  from <${message.envelope.reversePath}>${message.method === undefined ? '' : `, ${message.method} ${message.uid ?? ''}`}`,
   );
   for (const delivery of deliveries) {
-    print(
-      `  ${delivery.kind} for ${delivery.recipient}: ${delivery.state}, ${delivery.attempts} attempt${delivery.attempts === 1 ? '' : 's'}${delivery.state === 'queued' ? `, next ${time(delivery.dueAt)}` : ''}`,
-    );
+    print(`  ${delivery.kind} for ${whom(delivery)}: ${stateText(delivery)}`);
     if (delivery.outcome !== undefined)
       print(
         `    last: ${delivery.outcome.kind} ${delivery.outcome.status} ${delivery.outcome.diagnostic ?? delivery.outcome.reason}`,
@@ -100,21 +126,42 @@ export async function showMessage(
     if (delivery.told !== undefined) print(`    told: ${delivery.told}`);
     for (const decision of delivery.decisions) {
       print(`    decided: ${decision.rule}`);
-      for (const step of decision.steps) print(`      ${step.question} ${step.answer}`);
+      for (const line of decisionLines(decision, message.mode)) print(`      ${line}`);
     }
   }
 }
 
-const ACTED_ON: Readonly<Record<'retry' | 'release' | 'delete', readonly DeliveryState[]>> = {
-  retry: ['queued'],
-  release: ['held'],
-  delete: ['queued', 'held'],
+function whom(delivery: Delivery): string {
+  return `${delivery.recipient}${delivery.list === undefined ? '' : `, a member of ${delivery.list}`}`;
+}
+
+function stateText(delivery: Delivery): string {
+  return [
+    delivery.state,
+    `${delivery.attempts} attempt${delivery.attempts === 1 ? '' : 's'}`,
+    ...(delivery.heldAt === undefined ? [] : [`since ${time(delivery.heldAt)}`]),
+    ...(delivery.state !== 'queued'
+      ? []
+      : [delivery.blocked ? 'behind an earlier post' : `next ${time(delivery.dueAt)}`]),
+    ...(delivery.released ? ['released by a person'] : []),
+  ].join(', ');
+}
+
+type Acted = 'retry' | 'release' | 'delete';
+
+const OPEN: readonly DeliveryState[] = ['queued', 'held'];
+
+const ACTED_ON: Readonly<Record<Acted, (delivery: Delivery) => boolean>> = {
+  retry: ({ state }) => state === 'queued',
+  // What stands behind a held post goes on with it, and would be put on the same hold again.
+  release: ({ state, blocked }) => state === 'held' || (state === 'queued' && blocked),
+  delete: ({ state }) => OPEN.includes(state),
 };
 
 /** `retry`, `release` and `delete`. @returns how many deliveries were changed */
 export async function operateQueue(
   config: Config,
-  action: 'retry' | 'release' | 'delete',
+  action: Acted,
   ids: readonly string[],
   selection: Selection,
 ): Promise<number> {
@@ -134,7 +181,7 @@ export async function operateQueue(
 export async function bounceQueue(config: Config, ids: readonly string[], selection: Selection): Promise<number> {
   return withStore(config, async (store) => {
     const reporter = createReporter({ hostname: config.hostname, store, clock: Date.now });
-    const chosen = choose(store, ids, selection, ['queued', 'held']);
+    const chosen = choose(store, ids, selection, ACTED_ON.delete);
     const outcome: Outcome = { kind: 'failed', status: '5.0.0', reason: 'returned by the administrator' };
     const changed = new Set<number>();
     for (const [message, deliveries] of Map.groupBy(chosen, (one) => one.message)) {
@@ -166,25 +213,33 @@ function choose(
   store: Store,
   ids: readonly string[],
   selection: Selection,
-  states: readonly DeliveryState[],
+  isActedOn: (delivery: Delivery) => boolean,
 ): Chosen[] {
   if (ids.length === 0 && selection.recipient === undefined) {
     throw new CommandError(EX.USAGE, 'got nothing to act on; name queue ids, or a recipient with --recipient ADDRESS');
   }
-  const open = ids.length === 0 ? store.list({ states }) : ids.flatMap((id) => ofMessage(store, id, states));
+  const open = ids.length === 0 ? store.list({ states: OPEN }) : ids.flatMap((id) => ofMessage(store, id));
   return open.filter(
     (one) =>
+      isActedOn(one) &&
       (selection.kind === undefined || one.kind === selection.kind) &&
-      (selection.recipient === undefined || one.recipient.toLowerCase() === selection.recipient.toLowerCase()),
+      (isActedOn === ACTED_ON.release ? isFor(one, selection.recipient) : isAddressedTo(one, selection.recipient)),
   );
 }
 
-function ofMessage(store: Store, queueId: string, states: readonly DeliveryState[]): Chosen[] {
+function isAddressedTo({ recipient }: Delivery, address: string | undefined): boolean {
+  return address === undefined || recipient.toLowerCase() === address.toLowerCase();
+}
+
+/** Whether it is for the calendar user of this address, by whichever of his addresses it came. */
+function isFor(delivery: Delivery, address: string | undefined): boolean {
+  return isAddressedTo(delivery, address) || (address !== undefined && delivery.user === addressKey(address));
+}
+
+function ofMessage(store: Store, queueId: string): Chosen[] {
   const found = store.message(queueId);
   if (found === undefined) throw unknownId(queueId);
-  return found.deliveries
-    .filter((delivery) => states.includes(delivery.state))
-    .map((delivery) => ({ ...delivery, message: found.message }));
+  return found.deliveries.map((delivery) => ({ ...delivery, message: found.message }));
 }
 
 function report(action: string, chosen: readonly Chosen[], changed: ReadonlySet<number>, selection: Selection): void {
@@ -210,17 +265,11 @@ function report(action: string, chosen: readonly Chosen[], changed: ReadonlySet<
 function statesOf(options: ListOptions): readonly DeliveryState[] {
   if (options.held === true) return ['held'];
   if (options.all === true) return STATES;
-  if (options.state === undefined) return ['queued', 'held'];
+  if (options.state === undefined) return OPEN;
   const state = STATES.find((one) => one === options.state);
   if (state === undefined)
     throw new CommandError(EX.USAGE, `got --state ${options.state}, want one of ${STATES.join(', ')}`);
   return [state];
-}
-
-function reasonOf(row: Delivery): string {
-  const post = row.decisions.at(-1)?.post;
-  const decided = post !== undefined && 'reason' in post ? post.reason : undefined;
-  return row.outcome?.reason ?? decided ?? '';
 }
 
 function unknownId(queueId: string): CommandError {
@@ -228,8 +277,4 @@ function unknownId(queueId: string): CommandError {
     EX.DATAERR,
     `got queue id ${queueId}, which the queue does not know; imipd queue list --all shows what it does`,
   );
-}
-
-function time(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }

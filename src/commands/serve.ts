@@ -1,3 +1,4 @@
+import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/options.ts';
 import { fileErrorText } from '../config/secrets.ts';
 import { type Gateway, ListenError, startGateway } from '../gateway.ts';
@@ -7,22 +8,33 @@ import { startTrialSite, type TrialSite } from '../trial/site.ts';
 import { hasConfig, requireConfig } from './config.ts';
 import { CommandError, EX } from './exit.ts';
 import { print, warn } from './output.ts';
+import { Reloader } from './reload.ts';
 import { stateError, userName } from './state.ts';
 
 /** Where a trial site keeps its queue, calendars and mailboxes. */
 const TRIAL_FOLDER = './imipd-trial';
 
-/** Runs a gateway until SIGTERM or SIGINT; where there is no configuration, on a trial site of its own. */
+/**
+ * Runs a gateway until SIGTERM or SIGINT; where there is no configuration, on a trial site of its own. SIGHUP opens the
+ * log anew and reads the configuration again; a trial site it ends.
+ */
 export async function serve(options: { readonly config?: string }): Promise<void> {
   const site = hasConfig(options.config) ? undefined : await openTrialSite();
-  const { config, warnings } =
-    site === undefined ? requireConfig(options.config) : { config: site.config, warnings: [] };
+  const loaded =
+    site === undefined
+      ? requireConfig(options.config)
+      : { ok: true as const, config: site.config, warnings: [], files: [] };
+  const { config, warnings } = loaded;
   for (const warning of warnings) warn(warning);
   const log = openLog(config);
   const stopSignal = Promise.withResolvers<NodeJS.Signals>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopSignal.resolve(signal));
-  // What rotates logs sends SIGHUP; without a file it is a terminal that has gone.
-  process.on('SIGHUP', () => (config.log.file === undefined ? stopSignal.resolve('SIGHUP') : log.reopen()));
+  const reloader = await Reloader.prepare(log, () => loadConfig(options.config, process.env), loaded);
+  process.on('SIGHUP', () => {
+    log.reopen();
+    if (site === undefined) void reloader.reload('SIGHUP');
+    else stopSignal.resolve('SIGHUP');
+  });
 
   let gateway: Gateway;
   try {
@@ -34,6 +46,7 @@ export async function serve(options: { readonly config?: string }): Promise<void
     if (error instanceof ListenError) throw new CommandError(EX.UNAVAILABLE, `cannot start: ${error.message}`);
     throw stateError(config, error);
   }
+  reloader.start(gateway);
   if (site !== undefined) announce(site, gateway);
   log.info({ event: 'ready' });
   log.flush();
@@ -41,6 +54,7 @@ export async function serve(options: { readonly config?: string }): Promise<void
   const signal = await stopSignal.promise;
   log.info({ event: 'stopping', signal });
   log.flush();
+  await reloader.stop();
   await gateway.stop();
   await site?.stop();
   log.info({ event: 'stopped' });

@@ -20,6 +20,28 @@ export function directory(site: Site) {
       pattern: /^(none|[!-,./:;=^_~-]{1,4})$/,
       default: '+',
     }),
+    'group-limit': count({
+      doc: 'Most members of a list that is expanded for posting, lists within it included; a larger one goes on as mail alone.',
+      default: 1000,
+      min: 1,
+      max: 100_000,
+    }),
+    'catch-all': choice(['mail', 'post'], {
+      doc: 'What somebody gets who is known only by the address that takes all mail of its domain: the mail alone, or the post as well.',
+      default: 'mail',
+    }),
+    'moving-group': optional(
+      text({
+        doc: 'Group of the users who are being moved between calendar servers, beside the mark of `mapping.moving`; one with more members than `group-limit` cannot be used.',
+        form: 'the address or the distinguished name of a group',
+        pattern: /[@=]/,
+      }),
+    ),
+    'moving-file': optional(
+      path(site, {
+        doc: 'File with the addresses of the users who are being moved, one on a line, `#` before a comment; read again when it changes.',
+      }),
+    ),
     mapping: mapping(),
   };
   return variants(
@@ -52,6 +74,7 @@ export function directory(site: Site) {
           }),
           'search-timeout': duration({ doc: 'Time for one look-up.', default: '5s', min: '100ms', max: '1m' }),
           'max-outstanding': count({ doc: 'Searches at a time on one connection.', default: 100, min: 1, max: 900 }),
+          cache: cache(),
         },
         { doc: 'A directory server.' },
       ),
@@ -68,7 +91,83 @@ export function directory(site: Site) {
   );
 }
 
+function cache() {
+  return section(
+    {
+      entries: count({
+        doc: 'Entries kept at most, those used longest ago given up first; 0: none.',
+        default: 10_000,
+        min: 0,
+        max: 1_000_000,
+      }),
+      ttl: duration({
+        doc: 'How long an entry, the members of a list and those of `moving-group` are kept; after a change in the directory wait as long before relying on it.',
+        default: '60s',
+        min: '0s',
+        max: '1h',
+      }),
+      'miss-ttl': duration({
+        doc: 'How long it is kept that nobody has an address.',
+        default: '30s',
+        min: '0s',
+        max: '1h',
+      }),
+    },
+    { doc: 'What is remembered of the server’s answers; that it did not answer never is.' },
+  );
+}
+
+function attributeNames(doc: string) {
+  return optional(list(attribute('An attribute.'), { doc }));
+}
+
+/** How the entry of a mail domain is found, and what is read of it. */
+function domains() {
+  return section(
+    {
+      kind: choice(['none', 'dc-tree', 'search'], {
+        doc: '`dc-tree`: example.com is dc=example,dc=com below `root`; `search`: an entry of `class` has the domain in one of `attributes`; `none`: domains have no entries.',
+      }),
+      root: optional(
+        text({
+          doc: 'Root of the DC tree, o=internet when absent, or where the search starts, `base` when absent.',
+          form: 'a distinguished name',
+        }),
+      ),
+      'base-attribute': optional(
+        attribute('In a DC tree, the attribute with the DN above the users; inetDomainBaseDN when absent.'),
+      ),
+      attributes: optional(
+        list(attribute('An attribute.'), {
+          doc: 'For `search`, the attributes with names of the domain, its own name in the first; sunPreferredDomain and associatedDomain when absent.',
+          atLeastOne: true,
+        }),
+      ),
+      class: optional(
+        text({
+          doc: 'For `search`, the object class; sunManagedOrganization when absent.',
+          form: 'the name of an object class',
+          pattern: NAME,
+        }),
+      ),
+      status: attributeNames(
+        'Status attributes of the domain, in order; inetDomainStatus, mailDomainStatus and icsStatus when absent.',
+      ),
+    },
+    { doc: 'Entries of mail domains. Given, it replaces what the preset says of them.' },
+  );
+}
+
 function mapping() {
+  const attributeTest = section(
+    {
+      attribute: attribute('The attribute.'),
+      values: optional(
+        list(text({ doc: 'A value.', form: 'text' }), { doc: 'Values of which it must have one; any when absent.' }),
+      ),
+    },
+    { doc: 'An attribute of the entry.' },
+  );
   const scope = choice(['domain', 'user', 'mail', 'calendar'], { doc: 'What it switches off.' });
   const statusAttribute = section(
     {
@@ -78,6 +177,14 @@ function mapping() {
         list(text({ doc: 'A value.', form: 'text' }), { doc: 'Values that count, every one when absent.' }),
       ),
       fallback: optional(flag({ doc: 'Read only while the entry has no marker and no other status of this scope.' })),
+      'disabled-bits': optional(
+        count({
+          doc: 'The value is a number and means disabled when one of these bits is set; 2 for userAccountControl.',
+          min: 1,
+          max: 0x7fffffff,
+        }),
+      ),
+      except: optional(list(attributeTest, { doc: 'Not read on entries that have one of these.' })),
     },
     { doc: 'A status attribute.' },
   );
@@ -100,6 +207,16 @@ function mapping() {
       'address-prefix': optional(
         text({ doc: 'What stands before the address in a value, such as `smtp:`.', form: 'text' }),
       ),
+      'prefixed-attributes': attributeNames('Address attributes whose values may have the prefix; all when absent.'),
+      'primary-prefix': optional(
+        text({
+          doc: 'What stands before the primary address, its case exact, such as `SMTP:`; `none`: nothing marks it.',
+          form: 'text',
+        }),
+      ),
+      'catch-all-addresses': optional(
+        flag({ doc: 'Whether an address `@example.com` of an entry takes what nobody of that domain has.' }),
+      ),
       'object-filter': optional(
         text({
           doc: 'LDAP filter that entries must also satisfy.',
@@ -110,7 +227,17 @@ function mapping() {
       'user-classes': classes('Object classes of users.'),
       'calendar-classes': classes('Object classes that make an entry a calendar user.'),
       'resource-classes': classes('Object classes of rooms and equipment.'),
+      'resource-marks': optional(
+        list(attributeTest, { doc: 'Attributes any of which makes an entry a room or equipment.' }),
+      ),
       'group-classes': classes('Object classes of lists.'),
+      'group-member-dns': attributeNames('Attributes with DNs of members.'),
+      'group-member-addresses': attributeNames('Attributes with addresses of members.'),
+      'group-member-urls': attributeNames('Attributes with LDAP URLs that find members.'),
+      'group-restricted': attributeNames(
+        'Attributes that restrict who may send to a list; such a list is not posted to.',
+      ),
+      domains: optional(domains()),
       status: optional(list(statusAttribute, { doc: 'Status attributes, in the order of the chain.' })),
       marker: orNone('The attribute that names a user’s back end'),
       moving: optional(
@@ -120,6 +247,9 @@ function mapping() {
             doc: 'The attribute and value of a user who is being moved between calendar servers; the attribute `none`: no such mark.',
           },
         ),
+      ),
+      server: orNone(
+        'The attribute that names the calendar server of one user, as a back end or a URL with options, before all else',
       ),
       'mail-host': orNone('The attribute with the host of the mailbox'),
       key: orNone('The attribute that never changes over a user’s life'),

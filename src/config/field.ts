@@ -254,6 +254,11 @@ export function isRecord(found: unknown): found is Record<string, unknown> {
   return typeof found === 'object' && found !== null && !Array.isArray(found);
 }
 
+/** What an option is called in `Config`: in camelCase, with its unit. */
+export function nameInConfig(name: string, field: AnyField): string {
+  return `${camel(name)}${field.suffix}`;
+}
+
 function camel(name: string): string {
   return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
@@ -261,7 +266,7 @@ function camel(name: string): string {
 function renamed(found: Readonly<Record<string, unknown>>, fields: Fields): Record<string, unknown> {
   const out: Record<string, unknown> = {};
   for (const [name, field] of Object.entries(fields)) {
-    if (found[name] !== undefined) out[`${camel(name)}${field.suffix}`] = found[name];
+    if (found[name] !== undefined) out[nameInConfig(name, field)] = found[name];
   }
   return out;
 }

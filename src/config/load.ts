@@ -11,9 +11,17 @@ import { parseYaml } from './source.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The configuration, or every error in it. Each text begins with file and line. */
+/**
+ * The configuration, or every error in it. Each text begins with file and line. `files` are those with a site's data
+ * that change while the gateway runs: domain map, directory, who is being moved.
+ */
 export type Loaded =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      readonly warnings: readonly string[];
+      readonly files: readonly string[];
+    }
   | { readonly ok: false; readonly errors: readonly string[]; readonly warnings: readonly string[] };
 
 /** Where the configuration is looked for when nobody names a file. */
@@ -84,7 +92,17 @@ function checkAll(input: unknown, site: Site, place: Place): Loaded {
     place,
   );
   if (!result.ok || errors.length > 0) return { ok: false, errors: inOrder(errors, place), warnings };
-  return { ok: true, config: deepFreeze(result.value), warnings };
+  return { ok: true, config: deepFreeze(result.value), warnings, files: dataFiles(result.value) };
+}
+
+function dataFiles({ calendar, directory }: Config): readonly string[] {
+  const map = calendar.domainMap?.file;
+  return [...(map === undefined ? [] : [map]), ...directoryFiles(directory)];
+}
+
+/** Files that the directory is read from when it is opened. */
+export function directoryFiles(directory: Config['directory']): readonly string[] {
+  return directory?.kind === 'ldif' ? [directory.file] : [];
 }
 
 /**

@@ -261,6 +261,18 @@ function queue() {
         min: '1d',
         max: '4000d',
       }),
+      'move-poll': duration({
+        doc: 'How often a user whose posts wait for the end of his move is looked up again.',
+        default: '1m',
+        min: '1s',
+        max: '1h',
+      }),
+      'hold-limit': duration({
+        doc: 'A hold that lasts longer than this raises an alarm in the log, once.',
+        default: '1d',
+        min: '1s',
+        max: '400d',
+      }),
       concurrency: count({ doc: 'Messages in flight at a time.', default: 200, min: 1, max: 10_000 }),
     },
     { doc: 'How long things are tried and kept.' },

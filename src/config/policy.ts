@@ -1,6 +1,6 @@
 import type { Policy } from '../../rules/decide.ts';
 import { PRESETS } from '../directory/presets.ts';
-import type { SchemaMapping } from '../directory/schema.ts';
+import type { DomainMapping, SchemaMapping } from '../directory/schema.ts';
 import { DEFAULT_LIMITS, type ExamineLimits } from '../itip/extract.ts';
 import { type AnnotationNames, DEFAULT_ANNOTATION_NAMES } from '../mail/annotate.ts';
 import type { Config, ListenerConfig } from './options.ts';
@@ -18,35 +18,80 @@ export function policyOf(config: Config): Policy {
     ...(defaultBackEnd === undefined ? {} : { defaultBackEnd }),
   };
   const separators = config.directory?.subAddress ?? '+';
-  return { domains: new Set(config.domains), subAddressSeparators: separators === 'none' ? '' : separators, homes };
+  return {
+    domains: new Set(config.domains),
+    subAddressSeparators: separators === 'none' ? '' : separators,
+    homes,
+    catchAll: config.directory?.catchAll ?? 'mail',
+  };
 }
 
 /** The preset with what the configuration changes of it. */
 export function mappingOf(chosen: NonNullable<Config['directory']>): SchemaMapping {
   const preset = PRESETS[chosen.preset];
   const change = chosen.mapping;
-  const { markerAttribute: _, moving: __, mailHostAttribute: ___, keyAttribute: ____, ...fixed } = preset;
-  const named = (changed: string | undefined, usual: string | undefined): string | undefined =>
+  const named = <T extends string>(changed: T | undefined, usual: T | undefined): T | undefined =>
     changed === 'none' ? undefined : (changed ?? usual);
-  const marker = named(change.marker, preset.markerAttribute);
-  const mailHost = named(change.mailHost, preset.mailHostAttribute);
-  const key = named(change.key, preset.keyAttribute);
-  const moving = change.moving?.attribute === 'none' ? undefined : (change.moving ?? preset.moving);
-  return {
-    ...fixed,
-    ...(change.addressAttributes === undefined ? {} : { addressAttributes: change.addressAttributes }),
-    ...(change.addressPrefix === undefined ? {} : { addressPrefix: change.addressPrefix }),
-    ...(change.objectFilter === undefined ? {} : { objectFilter: change.objectFilter }),
-    ...(change.userClasses === undefined ? {} : { userClasses: change.userClasses }),
-    ...(change.calendarClasses === undefined ? {} : { calendarClasses: change.calendarClasses }),
-    ...(change.resourceClasses === undefined ? {} : { resourceClasses: change.resourceClasses }),
-    ...(change.groupClasses === undefined ? {} : { groupClasses: change.groupClasses }),
-    ...(change.status === undefined ? {} : { statusAttributes: change.status }),
-    ...(marker === undefined ? {} : { markerAttribute: marker }),
-    ...(mailHost === undefined ? {} : { mailHostAttribute: mailHost }),
-    ...(key === undefined ? {} : { keyAttribute: key }),
-    ...(moving === undefined ? {} : { moving }),
-  };
+  const usualDomains = chosen.mapping.domains === undefined ? preset.domains : domainsOf(chosen.mapping.domains);
+  return withoutAbsent({
+    addressAttributes: change.addressAttributes ?? preset.addressAttributes,
+    addressPrefix: change.addressPrefix ?? preset.addressPrefix,
+    prefixedAttributes: change.prefixedAttributes ?? preset.prefixedAttributes,
+    primaryPrefix: named(change.primaryPrefix, preset.primaryPrefix),
+    catchAll: change.catchAllAddresses ?? preset.catchAll,
+    objectFilter: change.objectFilter ?? preset.objectFilter,
+    userClasses: change.userClasses ?? preset.userClasses,
+    calendarClasses: change.calendarClasses ?? preset.calendarClasses,
+    resourceClasses: change.resourceClasses ?? preset.resourceClasses,
+    resourceMarks: change.resourceMarks ?? preset.resourceMarks,
+    groupClasses: change.groupClasses ?? preset.groupClasses,
+    groups: {
+      memberDns: change.groupMemberDns ?? preset.groups.memberDns,
+      memberAddresses: change.groupMemberAddresses ?? preset.groups.memberAddresses,
+      memberUrls: change.groupMemberUrls ?? preset.groups.memberUrls,
+      restricted: change.groupRestricted ?? preset.groups.restricted,
+    },
+    statusAttributes: change.status ?? preset.statusAttributes,
+    markerAttribute: named(change.marker, preset.markerAttribute),
+    moving: change.moving?.attribute === 'none' ? undefined : (change.moving ?? preset.moving),
+    serverAttribute: named(change.server, preset.serverAttribute),
+    mailHostAttribute: named(change.mailHost, preset.mailHostAttribute),
+    keyAttribute: named(change.key, preset.keyAttribute),
+    domains: usualDomains,
+  });
+}
+
+type DomainsConfig = NonNullable<NonNullable<Config['directory']>['mapping']['domains']>;
+
+function domainsOf(given: DomainsConfig): DomainMapping | undefined {
+  const schema1 = PRESETS['sun-schema1'].domains;
+  const schema2 = PRESETS['sun-schema2'].domains;
+  if (given.kind === 'dc-tree' && schema1?.kind === 'dc-tree') {
+    return {
+      kind: 'dc-tree',
+      root: given.root ?? schema1.root,
+      baseAttribute: given.baseAttribute ?? schema1.baseAttribute,
+      statusAttributes: given.status ?? schema1.statusAttributes,
+    };
+  }
+  if (given.kind === 'search' && schema2?.kind === 'search') {
+    return {
+      kind: 'search',
+      attributes: given.attributes ?? schema2.attributes,
+      class: given.class ?? schema2.class,
+      ...(given.root === undefined ? {} : { root: given.root }),
+      statusAttributes: given.status ?? schema2.statusAttributes,
+    };
+  }
+  return undefined;
+}
+
+type Absent<T> = { [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined> };
+type Present<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] };
+
+/** The same without the properties that are undefined. */
+function withoutAbsent<T extends object>(whole: T): Present<T> & Absent<T> {
+  return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== undefined)) as Present<T> & Absent<T>;
 }
 
 /** Names of the status headers, as configured. */

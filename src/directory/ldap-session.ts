@@ -1,6 +1,19 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { AndFilter, Client, EqualityFilter, type Filter, FilterParser, OrFilter, ResultCodeError } from 'ldapts';
+import {
+  AndFilter,
+  Client,
+  EqualityFilter,
+  type Filter,
+  FilterParser,
+  OrFilter,
+  PresenceFilter,
+  ResultCodeError,
+  type SearchResult,
+} from 'ldapts';
+import type { DomainSearch } from './domains.ts';
+import { Line } from './ldap-line.ts';
+import type { LdapUrl } from './ldap-url.ts';
 import { type AttributeRecord, neededAttributes, ourClasses, type SchemaMapping } from './schema.ts';
 
 export type SessionOptions = {
@@ -24,32 +37,106 @@ export type Opened = { readonly kind: 'open'; readonly session: LdapSession } | 
 export type Answer =
   | { readonly kind: 'records'; readonly records: readonly AttributeRecord[]; readonly referred: boolean }
   /** The server answered with a result code. The session goes on. */
-  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string; readonly code: number }
   /** Connection lost, or no answer in time. The session is over. */
   | ({ readonly kind: 'lost' } & Trouble);
 
-/** What stays the same in every search for an address. */
+/** What stays the same in every search for one of our entries. */
 export type SearchPlan = {
   readonly base: string;
-  readonly attributes: string[];
+  readonly attributes: readonly string[];
   readonly addressAttributes: readonly string[];
-  readonly addressPrefix: string;
+  /** Prefix of address values by attribute; none where it is not named. */
+  readonly prefixes: ReadonlyMap<string, string>;
   readonly conditions: readonly Filter[];
+};
+
+/** One search, ready to be sent. */
+export type Search = {
+  readonly base: string;
+  readonly scope: 'base' | 'one' | 'sub';
+  readonly filter: Filter;
+  readonly attributes: readonly string[];
+  /** More entries are cut off without a sign; 0: none are. */
+  readonly sizeLimit: number;
+  /** Of an attribute that the server gives in ranges, further ones are asked for until there are so many values. */
+  readonly mostValues: number;
 };
 
 /** @throws Error when `mapping.objectFilter` is no filter (RFC 4515) */
 export function planSearch(base: string, mapping: SchemaMapping): SearchPlan {
   const classes = ourClasses(mapping).map((value) => new EqualityFilter({ attribute: 'objectClass', value }));
+  const { addressAttributes, addressPrefix, prefixedAttributes = addressAttributes } = mapping;
   return {
     base,
-    attributes: [...neededAttributes(mapping)],
-    addressAttributes: mapping.addressAttributes,
-    addressPrefix: mapping.addressPrefix,
+    attributes: neededAttributes(mapping),
+    addressAttributes,
+    prefixes: new Map(
+      addressPrefix === '' ? [] : prefixedAttributes.map((name) => [name.toLowerCase(), addressPrefix]),
+    ),
     conditions: [
       ...(classes.length === 0 ? [] : [new OrFilter({ filters: classes })]),
       ...(mapping.objectFilter === '' ? [] : [FilterParser.parseString(mapping.objectFilter)]),
     ],
   };
+}
+
+/**
+ * Entries under `base` that have one of the addresses. Built of objects, not of text, so that no address can become
+ * syntax. The addresses come first: they select best.
+ */
+export function addressSearch(
+  plan: SearchPlan,
+  base: string,
+  addresses: readonly string[],
+  sizeLimit: number,
+  mostValues: number,
+): Search {
+  const filters = plan.addressAttributes.flatMap((attribute) => {
+    const prefix = plan.prefixes.get(attribute.toLowerCase());
+    const spellings = prefix === undefined ? addresses : addresses.flatMap((address) => [prefix + address, address]);
+    return spellings.map((value) => new EqualityFilter({ attribute, value }));
+  });
+  const filter = new AndFilter({ filters: [new OrFilter({ filters }), ...plan.conditions] });
+  return { base, scope: 'sub', filter, attributes: plan.attributes, sizeLimit, mostValues };
+}
+
+/** The entry of a DN, if it is one of ours. */
+export function entrySearch(plan: SearchPlan, dn: string, mostValues: number): Search {
+  const filter = new AndFilter({ filters: [anything(), ...plan.conditions] });
+  return { base: dn, scope: 'base', filter, attributes: plan.attributes, sizeLimit: 1, mostValues };
+}
+
+/** Those of our entries that an LDAP URL finds. @throws Error when its filter is none */
+export function urlSearch(plan: SearchPlan, { base, scope, filter: text }: LdapUrl, mostValues: number): Search {
+  const filter = new AndFilter({ filters: [FilterParser.parseString(text), ...plan.conditions] });
+  return { base, scope, filter, attributes: plan.attributes, sizeLimit: 0, mostValues };
+}
+
+/** The entry of a mail domain. */
+export function domainEntrySearch(plan: SearchPlan, search: DomainSearch, attributes: readonly string[]): Search {
+  const rest = { attributes, sizeLimit: 10, mostValues: 0 };
+  if (search.kind === 'dn') return { base: search.dn, scope: 'base', filter: anything(), ...rest };
+  const isClass = new EqualityFilter({ attribute: 'objectClass', value: search.class });
+  const filters = search.attributes.flatMap((attribute) =>
+    search.values.map((value) => new EqualityFilter({ attribute, value })),
+  );
+  const filter = new AndFilter({ filters: [new OrFilter({ filters }), isClass] });
+  return { base: search.root ?? plan.base, scope: 'sub', filter, ...rest };
+}
+
+/** Whether the base is there and may be read: one record when it is. */
+export function baseSearch(plan: SearchPlan): Search {
+  return { base: plan.base, scope: 'base', filter: anything(), attributes: ['1.1'], sizeLimit: 1, mostValues: 0 };
+}
+
+/** @returns the filter as text (RFC 4515) */
+export function filterText(search: Search): string {
+  return search.filter.toString();
+}
+
+function anything(): Filter {
+  return new PresenceFilter({ attribute: 'objectClass' });
 }
 
 /**
@@ -88,7 +175,7 @@ export class LdapSession {
       // Options of any kind would make ldapts speak TLS on ldap:// as well.
       ...(secure ? { tlsOptions: { host, ...tls } } : {}),
     });
-    const timer = setTimeout(() => line.destroy(TIMED_OUT), options.connectTimeoutMs);
+    const timer = setTimeout(() => line.destroy(true), options.connectTimeoutMs);
     try {
       await Promise.race([establish(client, options, secure ? undefined : { host, ...tls }), line.lost]);
       if (!line.isUp) throw new Error('closed');
@@ -105,45 +192,81 @@ export class LdapSession {
     return this.#line.isUp && this.#client.isConnected;
   }
 
-  /**
-   * Entries under the plan's base that have one of the addresses.
-   * @param sizeLimit more are cut off without a sign
-   */
-  search(plan: SearchPlan, addresses: readonly string[], sizeLimit: number): Promise<Answer> {
-    return this.#search(plan.base, 'sub', addressFilter(plan, addresses), plan.attributes, sizeLimit);
+  /** One search, with the rest of values that come in ranges. */
+  async search(search: Search): Promise<Answer> {
+    const answer = await this.#ask(search);
+    return answer.kind === 'entries' ? this.#complete(answer, search.mostValues) : answer;
   }
 
-  /** Whether the base is there and may be read: one record when it is. */
-  readBase(plan: SearchPlan): Promise<Answer> {
-    return this.#search(plan.base, 'base', FilterParser.parseString('(objectClass=*)'), ['1.1'], 1);
-  }
-
-  async #search(
-    base: string,
-    scope: 'sub' | 'base',
-    filter: Filter,
-    attributes: string[],
-    sizeLimit: number,
-  ): Promise<Answer> {
-    if (!this.isUp) return { kind: 'lost', ...describe(new Error('closed')) };
+  /** One search in pages (RFC 2696), each an answer; what is no page is the last. */
+  async *pages(search: Search, pageSize: number): AsyncGenerator<Answer> {
+    if (!this.isUp) return yield { kind: 'lost', ...describe(new Error('closed')) };
+    const { base, scope, filter, sizeLimit, mostValues } = search;
     try {
-      const result = await this.#client.search(base, {
+      const pages = this.#client.searchPaginated(base, {
         scope,
         filter,
-        attributes,
+        attributes: [...search.attributes],
         sizeLimit,
         timeLimit: this.#timeLimit,
+        paged: { pageSize },
       });
-      return {
-        kind: 'records',
-        records: result.searchEntries.map(toRecord),
-        referred: result.searchReferences.length > 0,
-      };
+      for await (const page of pages) {
+        const answer = await this.#complete(toEntries(page), mostValues);
+        yield answer;
+        if (answer.kind !== 'records') return;
+      }
     } catch (error) {
-      if (error instanceof ResultCodeError) return { kind: 'refused', reason: describe(error).reason };
-      this.#line.destroy();
-      return { kind: 'lost', ...describe(error) };
+      yield this.#failed(error);
     }
+  }
+
+  async #ask(search: Search): Promise<Entries | (Answer & { kind: 'refused' | 'lost' })> {
+    if (!this.isUp) return { kind: 'lost', ...describe(new Error('closed')) };
+    const { base, scope, filter, sizeLimit } = search;
+    try {
+      const attributes = [...search.attributes];
+      return toEntries(
+        await this.#client.search(base, { scope, filter, attributes, sizeLimit, timeLimit: this.#timeLimit }),
+      );
+    } catch (error) {
+      return this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): Answer & { kind: 'refused' | 'lost' } {
+    if (error instanceof ResultCodeError) {
+      return { kind: 'refused', reason: describe(error).reason, code: error.code };
+    }
+    this.#line.destroy();
+    return { kind: 'lost', ...describe(error) };
+  }
+
+  /** Active Directory gives 1,500 values of an attribute at a time and says how far it came in the attribute's name. */
+  async #complete({ entries, referred }: Entries, mostValues: number): Promise<Answer> {
+    const records: AttributeRecord[] = [];
+    for (const { record, more } of entries) {
+      for (let range = more; range !== undefined; ) {
+        const known = record.attributes.get(range.attribute) ?? [];
+        if (known.length >= mostValues) break;
+        const name = `${range.attribute};range=${range.from}-*`;
+        const answer = await this.#ask({
+          base: record.dn,
+          scope: 'base',
+          filter: anything(),
+          attributes: [name],
+          sizeLimit: 1,
+          mostValues,
+        });
+        if (answer.kind !== 'entries') return answer;
+        const next = answer.entries[0];
+        record.attributes.set(range.attribute, [...known, ...(next?.record.attributes.get(range.attribute) ?? [])]);
+        // A server that gives the same range again would be asked for ever.
+        range = next?.more !== undefined && next.more.from > range.from ? next.more : undefined;
+      }
+      records.push(record);
+    }
+    return { kind: 'records', records, referred };
   }
 
   /** Says goodbye (unbind) if it still can, and closes. */
@@ -162,96 +285,38 @@ async function establish(client: Client, options: SessionOptions, tls?: { host: 
   await client.bind(options.bindDn ?? '', options.password ?? '');
 }
 
-const TIMED_OUT = 'timed out';
 const timeoutTrouble: Trouble = { reason: 'the directory did not answer in time', timedOut: true };
 
-/**
- * The one network connection of a client. ldapts does not notice when a connection closes after StartTLS: this
- * one ends both sockets when either ends, which makes it give its waiting searches up.
- */
-class Line {
-  #raw: Socket | undefined;
-  #secure: Socket | undefined;
-  #up = true;
-  #timedOut = false;
-  readonly #closed = Promise.withResolvers<void>();
+/** What a search gave, before values that come in ranges are complete. */
+type Entries = { readonly kind: 'entries'; readonly entries: readonly RawEntry[]; readonly referred: boolean };
+type RawEntry = {
+  readonly record: { readonly dn: string; readonly attributes: Map<string, readonly string[]> };
+  /** An attribute of which there are more values, from this one on. */
+  readonly more?: { readonly attribute: string; readonly from: number };
+};
 
-  /** @throws Error at the second call */
-  connect<S extends Socket>(dial: () => S): S {
-    if (this.#raw !== undefined || !this.#up) throw new Error('an LDAP client connects once');
-    const socket = dial();
-    this.#raw = socket;
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, 60_000);
-    this.#watch(socket);
-    return socket;
-  }
-
-  upgrade<S extends Socket>(socket: S): S {
-    this.#secure = socket;
-    this.#watch(socket);
-    return socket;
-  }
-
-  get isUp(): boolean {
-    return this.#up;
-  }
-
-  get timedOut(): boolean {
-    return this.#timedOut;
-  }
-
-  /** Rejects when the connection is gone: ldapts itself waits for ever when that happens in a TLS handshake. */
-  get lost(): Promise<never> {
-    return this.#closed.promise.then(() => {
-      throw new Error('closed');
-    });
-  }
-
-  /** Resolves when the connection is gone, at once when there was none. */
-  get closed(): Promise<void> {
-    return this.#raw === undefined ? Promise.resolve() : this.#closed.promise;
-  }
-
-  destroy(why?: typeof TIMED_OUT): void {
-    if (why !== undefined && this.#up) this.#timedOut = true;
-    this.#up = false;
-    for (const socket of [this.#secure, this.#raw]) {
-      // ldapts takes its listeners off a socket that it gives up; a late error would then end the process.
-      socket?.off('error', ignore).on('error', ignore);
-      socket?.destroy();
-    }
-  }
-
-  #watch(socket: Socket): void {
-    socket.once('close', () => {
-      this.destroy();
-      if (socket === this.#raw) this.#closed.resolve();
-    });
-  }
+function toEntries(result: SearchResult): Entries {
+  return {
+    kind: 'entries',
+    entries: result.searchEntries.map(toEntry),
+    referred: result.searchReferences.length > 0,
+  };
 }
 
-function ignore(): void {}
-
-/** Built as objects, not as text, so that no address can become syntax. The addresses come first: they select best. */
-function addressFilter(plan: SearchPlan, addresses: readonly string[]): Filter {
-  const values =
-    plan.addressPrefix === '' ? addresses : addresses.flatMap((address) => [plan.addressPrefix + address, address]);
-  const filters = plan.addressAttributes.flatMap((attribute) =>
-    values.map((value) => new EqualityFilter({ attribute, value })),
-  );
-  return new AndFilter({ filters: [new OrFilter({ filters }), ...plan.conditions] });
-}
-
-function toRecord({ dn, ...rest }: { readonly dn: string; readonly [name: string]: unknown }): AttributeRecord {
+function toEntry({ dn, ...rest }: { readonly dn: string; readonly [name: string]: unknown }): RawEntry {
   const attributes = new Map<string, readonly string[]>();
+  let more: RawEntry['more'];
   for (const [name, value] of Object.entries(rest)) {
-    const key = (name.split(';', 1)[0] ?? name).toLowerCase();
     const texts = (Array.isArray(value) ? value : [value]).map(toText);
+    // ldapts adds the asked name without values when another range than that one came.
+    if (texts.length === 0 && name.includes(';')) continue;
+    const key = (name.split(';', 1)[0] ?? name).toLowerCase();
+    const end = /;range=\d+-(\d+)$/i.exec(name)?.[1];
+    if (end !== undefined) more ??= { attribute: key, from: Number(end) + 1 };
     const earlier = attributes.get(key);
     attributes.set(key, earlier === undefined ? texts : [...earlier, ...texts]);
   }
-  return { dn, attributes };
+  return { record: { dn, attributes }, ...(more === undefined ? {} : { more }) };
 }
 
 /** Octets that are not UTF-8 come as a Buffer; as Latin-1 they stay distinct and match nothing by accident. */
@@ -273,13 +338,19 @@ function describe(error: unknown): Trouble {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (/timed out|Connection timeout/.test(message) || code === 'ETIMEDOUT') return timeoutTrouble;
   if (CERTIFICATE_ERROR.test(code)) {
-    const what = UNTRUSTED.test(code)
-      ? ': its certificate is of no authority that is trusted; name that one with directory.ca'
-      : '';
-    return { reason: `TLS with the directory failed (${code})${what}`, timedOut: false };
+    return { reason: `TLS with the directory failed (${code})${certificateHint(code)}`, timedOut: false };
   }
   if (code !== '') return { reason: `the directory cannot be reached (${code})`, timedOut: false };
   return { reason: 'the connection to the directory was lost', timedOut: false };
+}
+
+function certificateHint(code: string): string {
+  if (UNTRUSTED.test(code))
+    return ': its certificate is of no authority that is trusted; name that one with directory.ca';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return ': its certificate is for another host; write the name that it has in directory.servers';
+  if (code === 'CERT_HAS_EXPIRED') return ': its certificate has expired; renew it there';
+  return '';
 }
 
 function hint(code: number): string {

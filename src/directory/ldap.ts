@@ -1,31 +1,43 @@
+import { domainOf } from '../mail/address.ts';
 import type { Log } from '../observe/log.ts';
-import type { Directory, Entry, Lookup } from './directory.ts';
+import type { Asked, Directory, Entry, Expansion, Lookup, LookupOptions } from './directory.ts';
+import { type DomainFacts, domainAttributes, findDomain, NO_DOMAIN, type Reading } from './domains.ts';
+import { DEFAULT_GROUP_LIMIT, expandGroup } from './groups.ts';
+import { LdapServer, type ServerOptions } from './ldap-server.ts';
 import {
   type Answer,
+  addressSearch,
+  baseSearch,
+  domainEntrySearch,
+  entrySearch,
+  filterText,
   LdapSession,
-  type Opened,
   planSearch,
+  type Search,
   type SearchPlan,
-  type SessionOptions,
+  urlSearch,
 } from './ldap-session.ts';
-import { choose, hasExact, type Question, question } from './match.ts';
-import { entryReader, type MappedEntry, type SchemaMapping } from './schema.ts';
+import { parseLdapUrl } from './ldap-url.ts';
+import { catchAllQuestion, choose, chooseCatchAll, hasExact, type Question, question } from './match.ts';
+import { dnKey, entryReader, type MappedEntry, type SchemaMapping } from './schema.ts';
+import { orAborted } from './wait.ts';
 
-export type LdapOptions = SessionOptions & {
+export type LdapOptions = ServerOptions & {
   /** `ldap://` or `ldaps://` URLs, the preferred one first. */
   readonly servers: readonly string[];
   readonly base: string;
   readonly mapping: SchemaMapping;
   /** Characters that begin a sub-address; '' for none. */
   readonly subAddressSeparators: string;
-  /** Searches under way at a server at the same time. OpenLDAP closes a connection that has too many. */
-  readonly maxOutstanding: number;
+  /** Most names that the expansion of a group follows. */
+  readonly groupLimit?: number;
 };
 
-/** How long a server that failed is left alone while another one answers. */
-const PAUSE_MS = 10_000;
 /** Entries fetched for a question. Two show that it is ambiguous; the rest leaves room for both of its addresses. */
 const SIZE_LIMIT = 10;
+/** How long what a domain's entry says is remembered, and of how many domains. */
+const DOMAIN_MS = 60_000;
+const MOST_DOMAINS = 1000;
 
 /**
  * A directory on LDAP servers, one connection to each that is in use. The first server that answers, in the order
@@ -44,8 +56,10 @@ class LdapDirectory implements Directory {
   readonly #read: ReturnType<typeof entryReader>;
   readonly #servers: readonly LdapServer[];
   readonly #deadlineMs: number;
+  readonly #groupLimit: number;
   /** Look-ups under way, by address: equal ones share one search. */
   readonly #pending = new Map<string, Promise<Lookup>>();
+  readonly #domains = new Map<string, { readonly facts: Promise<Reading<DomainFacts>>; readonly until: number }>();
   #closed = false;
 
   constructor(options: LdapOptions, log: Log) {
@@ -53,21 +67,38 @@ class LdapDirectory implements Directory {
     this.#options = options;
     this.#log = log;
     this.#plan = planSearch(options.base, options.mapping);
-    this.#read = entryReader(options.mapping);
+    this.#groupLimit = options.groupLimit ?? DEFAULT_GROUP_LIMIT;
+    this.#read = entryReader(options.mapping, this.#groupLimit + 1);
     this.#servers = options.servers.map((url) => new LdapServer(url, options, log));
     this.#deadlineMs = options.servers.length * (options.connectTimeoutMs + options.searchTimeoutMs);
   }
 
-  async lookup(address: string, signal: AbortSignal): Promise<Lookup> {
-    if (this.#closed) return noAnswer('the directory is closed');
+  async lookup(address: string, signal: AbortSignal, { fresh = false }: LookupOptions = {}): Promise<Lookup> {
     const asked = question(address, this.#options.subAddressSeparators);
     if (asked === undefined) return { kind: 'unknown', server: this.#servers[0]?.url ?? '' };
-    let pending = this.#pending.get(asked.address);
+    // One that began before a fresh look-up was asked for is not fresh.
+    const key = fresh ? `fresh ${asked.address}` : asked.address;
+    let pending = this.#pending.get(key);
     if (pending === undefined) {
-      pending = this.#lookupInTime(asked).finally(() => this.#pending.delete(asked.address));
-      this.#pending.set(asked.address, pending);
+      pending = this.#inTime((server, deadline) => this.#lookup(server, asked, fresh, deadline))
+        .then((read): Lookup => (read.kind === 'got' ? read.value : noAnswer(read.reason)))
+        .finally(() => this.#pending.delete(key));
+      this.#pending.set(key, pending);
     }
     return unlessAborted(pending, signal);
+  }
+
+  async expand(group: Entry, signal: AbortSignal): Promise<Expansion> {
+    const source = {
+      byDn: (dn: string) => this.#inTime((server, deadline) => this.#entry(server, dn, deadline)),
+      byAddress: (address: string) => this.lookup(address, signal),
+      byUrl: (url: string, most: number) =>
+        this.#inTime((server, deadline) => this.#byUrl(server, url, most, deadline)),
+    };
+    // Half of the searches that are allowed at a time, so that a large group does not hold up every look-up.
+    const width = Math.max(1, Math.floor(this.#options.maxOutstanding / 2));
+    const expansion = expandGroup(group, source, { limit: this.#groupLimit, width }, signal);
+    return (await orAborted(expansion, signal)) ?? { kind: 'no-answer', reason: 'the expansion was stopped' };
   }
 
   /** Asks every server for the base, by a connection of its own. */
@@ -75,7 +106,7 @@ class LdapDirectory implements Directory {
     const problems = this.#servers.map(async ({ url }) => {
       const opened = await LdapSession.open(url, this.#options);
       if (opened.kind === 'failed') return `${url}: ${opened.reason}`;
-      const answer = await opened.session.readBase(this.#plan);
+      const answer = await opened.session.search(baseSearch(this.#plan));
       await opened.session.close();
       if (answer.kind !== 'records') return `${url}: ${answer.reason}`;
       return answer.records.length > 0 ? undefined : `${url}: the search base ${this.#plan.base} cannot be read`;
@@ -91,55 +122,152 @@ class LdapDirectory implements Directory {
     await Promise.all(this.#servers.map((server) => server.close()));
   }
 
-  #lookupInTime(asked: Question): Promise<Lookup> {
+  /** Asks one server after the other until one answers, and gives up when the time for all of them is over. */
+  #inTime<T>(ask: (server: LdapServer, deadline: number) => Promise<Reading<T>>): Promise<Reading<T>> {
+    if (this.#closed) return Promise.resolve({ kind: 'none', reason: 'the directory is closed' });
     const deadline = performance.now() + this.#deadlineMs;
+    const tooLate = { kind: 'none', reason: 'the directory did not answer in time' } as const;
+    const askAll = async (): Promise<Reading<T>> => {
+      let answer: Reading<T> = tooLate;
+      for (const server of this.#inOrder()) {
+        answer = await ask(server, deadline);
+        if (answer.kind === 'got') break;
+      }
+      return answer;
+    };
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => resolve(noAnswer('the directory did not answer in time')), this.#deadlineMs);
-      this.#lookup(asked, deadline)
-        .catch((error: unknown) => {
+      const timer = setTimeout(() => resolve(tooLate), this.#deadlineMs);
+      askAll()
+        .catch((error: unknown): Reading<T> => {
           this.#log.error({ err: error }, 'a look-up failed by a fault of ours');
-          return noAnswer('internal error');
+          return { kind: 'none', reason: 'internal error' };
         })
         .then(resolve, reject)
         .finally(() => clearTimeout(timer));
     });
   }
 
-  async #lookup(asked: Question, deadline: number): Promise<Lookup> {
-    let reason = 'the directory did not answer in time';
-    for (const server of this.#inOrder()) {
-      const answer = await this.#ask(server, asked, deadline);
-      if (answer.kind === 'entries') {
-        const [first, ...rest] = answer.entries;
-        return first === undefined
-          ? { kind: 'unknown', server: server.url }
-          : { kind: 'found', entries: [first, ...rest], server: server.url };
-      }
-      reason = answer.reason;
+  async #lookup(server: LdapServer, { address }: Question, fresh: boolean, deadline: number): Promise<Reading<Lookup>> {
+    const domain = await this.#domainOf(server, address, fresh, deadline);
+    if (domain.kind === 'none') return domain;
+    const { base, canonical, status } = domain.value;
+    const asked = question(address, this.#options.subAddressSeparators, canonical);
+    if (asked === undefined) return { kind: 'got', value: { kind: 'unknown', server: server.url } };
+
+    let where: Asked = { server: server.url };
+    for (const under of this.#basesWith(base)) {
+      const found = await this.#search(server, asked, under, deadline);
+      if (found.kind === 'none') return found;
+      where = found.value.where;
+      const lookup = foundOf(found.value.entries, where, status);
+      if (lookup !== undefined) return { kind: 'got', value: lookup };
     }
-    return noAnswer(reason);
+    if (this.#options.mapping.catchAll) {
+      for (const under of this.#basesWith(base)) {
+        const found = await this.#searchCatchAll(server, asked, under, deadline);
+        if (found.kind === 'none') return found;
+        const lookup = foundOf(found.value.entries, found.value.where, status);
+        if (lookup !== undefined) return { kind: 'got', value: lookup };
+      }
+    }
+    return { kind: 'got', value: { kind: 'unknown', ...where } };
   }
 
-  async #ask(
-    server: LdapServer,
-    asked: Question,
-    deadline: number,
-  ): Promise<{ kind: 'entries'; entries: readonly Entry[] } | { kind: 'none'; reason: string }> {
-    const spellings = asked.base === undefined ? asked.spellings : [...asked.spellings, ...asked.base.spellings];
-    let answer = await server.search(this.#plan, spellings, deadline);
+  /** The domain's own part of the tree first, since that is where its users belong, then all of it. */
+  #basesWith(domainBase: string | undefined): readonly string[] {
+    const { base } = this.#plan;
+    return domainBase === undefined || dnKey(domainBase) === dnKey(base) ? [base] : [domainBase, base];
+  }
+
+  async #search(server: LdapServer, asked: Question, base: string, deadline: number): Promise<Reading<Matches>> {
+    const spellings = asked.tiers.flatMap((tier) => tier.spellings);
+    const search = this.#addressSearch(base, spellings);
+    let answer = await server.search(search, deadline);
     if (answer.kind !== 'records') return { kind: 'none', reason: answer.reason };
     let candidates = this.#readAll(answer);
     // So many entries share the mailbox's address that the very address may have been cut off.
-    if (asked.base !== undefined && answer.records.length >= SIZE_LIMIT && !hasExact(asked, candidates)) {
-      answer = await server.search(this.#plan, asked.spellings, deadline);
+    if (asked.tiers.length > 1 && answer.records.length >= SIZE_LIMIT && !hasExact(asked, candidates)) {
+      answer = await server.search(this.#addressSearch(base, asked.tiers[0].spellings), deadline);
       if (answer.kind !== 'records') return { kind: 'none', reason: answer.reason };
       candidates = [...this.#readAll(answer), ...candidates];
     }
     // A part of the tree is elsewhere and was not searched: what we did not find may be there.
-    if (answer.referred && !hasExact(asked, candidates)) {
-      return { kind: 'none', reason: 'the directory refers to another server for part of the tree' };
+    if (answer.referred && !hasExact(asked, candidates)) return elsewhere;
+    return { kind: 'got', value: { entries: choose(asked, candidates), where: whereOf(server, search) } };
+  }
+
+  async #searchCatchAll(
+    server: LdapServer,
+    asked: Question,
+    base: string,
+    deadline: number,
+  ): Promise<Reading<Matches>> {
+    const domains = catchAllQuestion(asked);
+    const search = this.#addressSearch(
+      base,
+      domains.flatMap(({ spellings }) => spellings),
+    );
+    const answer = await server.search(search, deadline);
+    if (answer.kind !== 'records') return { kind: 'none', reason: answer.reason };
+    const entries = chooseCatchAll(domains, this.#readAll(answer));
+    return { kind: 'got', value: { entries, where: whereOf(server, search) } };
+  }
+
+  #addressSearch(base: string, spellings: readonly string[]): Search {
+    return addressSearch(this.#plan, base, spellings, SIZE_LIMIT, this.#groupLimit + 1);
+  }
+
+  #domainOf(server: LdapServer, address: string, fresh: boolean, deadline: number): Promise<Reading<DomainFacts>> {
+    const mapping = this.#options.mapping.domains;
+    if (mapping === undefined) return Promise.resolve({ kind: 'got', value: NO_DOMAIN });
+    const domain = domainOf(address);
+    const known = this.#domains.get(domain);
+    if (!fresh && known !== undefined && performance.now() < known.until) return known.facts;
+    const facts = findDomain(mapping, domain, async (search) => {
+      const answer = await server.search(domainEntrySearch(this.#plan, search, domainAttributes(mapping)), deadline);
+      if (answer.kind === 'records') return answer.referred ? elsewhere : { kind: 'got', value: answer.records };
+      return isMissing(answer) ? { kind: 'got', value: [] } : { kind: 'none', reason: answer.reason };
+    });
+    const entry = { facts, until: performance.now() + DOMAIN_MS };
+    this.#domains.delete(domain);
+    this.#domains.set(domain, entry);
+    const [oldest] = this.#domains.keys();
+    if (this.#domains.size > MOST_DOMAINS && oldest !== undefined) this.#domains.delete(oldest);
+    const forget = (): void => {
+      if (this.#domains.get(domain) === entry) this.#domains.delete(domain);
+    };
+    facts.then(({ kind }) => kind === 'none' && forget(), forget);
+    return facts;
+  }
+
+  async #entry(server: LdapServer, dn: string, deadline: number): Promise<Reading<MappedEntry | undefined>> {
+    const answer = await server.search(entrySearch(this.#plan, dn, this.#groupLimit + 1), deadline);
+    if (answer.kind !== 'records') {
+      return isMissing(answer) ? { kind: 'got', value: undefined } : { kind: 'none', reason: answer.reason };
     }
-    return { kind: 'entries', entries: choose(asked, candidates) };
+    return answer.referred ? elsewhere : { kind: 'got', value: this.#readAll(answer)[0] };
+  }
+
+  async #byUrl(
+    server: LdapServer,
+    text: string,
+    most: number,
+    deadline: number,
+  ): Promise<Reading<readonly MappedEntry[]>> {
+    const url = parseLdapUrl(text);
+    if ('problem' in url) return { kind: 'none', reason: url.problem };
+    if (url.host !== '' && !this.#servers.some((one) => isHostOf(one.url, url.host))) {
+      return { kind: 'none', reason: `its server ${url.host} is none of directory.servers` };
+    }
+    let search: Search;
+    try {
+      search = urlSearch(this.#plan, url, this.#groupLimit + 1);
+    } catch {
+      return { kind: 'none', reason: `${url.filter} is no filter (RFC 4515)` };
+    }
+    const answer = await server.searchPaged(search, most, deadline);
+    if (answer.kind !== 'records') return { kind: 'none', reason: answer.reason };
+    return answer.referred ? elsewhere : { kind: 'got', value: this.#readAll(answer) };
   }
 
   #readAll(answer: Answer & { kind: 'records' }): readonly MappedEntry[] {
@@ -163,120 +291,6 @@ class LdapDirectory implements Directory {
   }
 }
 
-/** One server: its session, made anew when it is lost, and the number of searches it is given at a time. */
-class LdapServer {
-  readonly url: string;
-  readonly #options: LdapOptions;
-  readonly #log: Log;
-  readonly #slots: Slots;
-  #session: LdapSession | undefined;
-  #opening: Promise<Opened> | undefined;
-  #pausedUntil = 0;
-  #trouble: string | undefined;
-  #closed = false;
-
-  constructor(url: string, options: LdapOptions, log: Log) {
-    this.url = url;
-    this.#options = options;
-    this.#log = log;
-    this.#slots = new Slots(options.maxOutstanding);
-  }
-
-  get isConnected(): boolean {
-    return this.#session?.isUp === true;
-  }
-
-  get isPaused(): boolean {
-    return performance.now() < this.#pausedUntil;
-  }
-
-  connectAhead(): void {
-    void this.#open();
-  }
-
-  /** One search. A session found closed when it was used is replaced once. */
-  async search(plan: SearchPlan, addresses: readonly string[], deadline: number): Promise<Answer> {
-    await this.#slots.take();
-    try {
-      let answer: Answer = { kind: 'lost', reason: 'too many look-ups wait for the directory', timedOut: true };
-      for (let attempt = 0; attempt < 2 && performance.now() < deadline; attempt++) {
-        const reused = this.isConnected;
-        const opened = await this.#open();
-        if (opened.kind === 'failed') return { ...opened, kind: 'lost' };
-        answer = await opened.session.search(plan, addresses, SIZE_LIMIT);
-        this.#note(answer.kind === 'records' ? undefined : answer.reason);
-        if (answer.kind !== 'lost') return answer;
-        if (answer.timedOut) this.#pause();
-        if (answer.timedOut || !reused) return answer;
-      }
-      return answer;
-    } finally {
-      this.#slots.give();
-    }
-  }
-
-  /** The session in use, or a new one; who asks meanwhile waits for the same one. */
-  #open(): Promise<Opened> {
-    if (this.#opening !== undefined) return this.#opening;
-    if (this.#session?.isUp === true) return Promise.resolve({ kind: 'open', session: this.#session });
-    this.#opening = this.#openNew().finally(() => {
-      this.#opening = undefined;
-    });
-    return this.#opening;
-  }
-
-  async #openNew(): Promise<Opened> {
-    if (this.#closed) return { kind: 'failed', reason: 'the directory is closed', timedOut: false };
-    const opened = await LdapSession.open(this.url, this.#options);
-    if (opened.kind === 'failed') {
-      this.#pause();
-      this.#note(opened.reason);
-    } else {
-      this.#session = opened.session;
-    }
-    return opened;
-  }
-
-  #pause(): void {
-    this.#pausedUntil = performance.now() + PAUSE_MS;
-  }
-
-  /** Logs a change of state only: a look-up that fails a thousand times a second says nothing new. */
-  #note(trouble: string | undefined): void {
-    if (trouble === this.#trouble) return;
-    if (trouble === undefined) this.#log.info({ directory: this.url }, 'directory answers again');
-    else this.#log.warn({ directory: this.url, reason: trouble }, 'directory does not answer');
-    this.#trouble = trouble;
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#opening;
-    await this.#session?.close();
-  }
-}
-
-/** Lets so many through at a time, the others in order of arrival. */
-class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async take(): Promise<void> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  give(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free++;
-    else next();
-  }
-}
-
 function checkOptions(options: LdapOptions): void {
   if (options.servers.length === 0) throw new Error('no LDAP server is configured');
   for (const url of options.servers) {
@@ -289,20 +303,35 @@ function checkOptions(options: LdapOptions): void {
   }
 }
 
+type Matches = { readonly entries: readonly Entry[]; readonly where: Asked };
+
+const elsewhere = { kind: 'none', reason: 'the directory refers to another server for part of the tree' } as const;
+
+function foundOf(entries: readonly Entry[], where: Asked, status: DomainFacts['status']): Lookup | undefined {
+  const [first, ...rest] =
+    status.length === 0 ? entries : entries.map((entry) => ({ ...entry, status: [...status, ...entry.status] }));
+  return first === undefined ? undefined : { kind: 'found', entries: [first, ...rest], ...where };
+}
+
+function whereOf(server: LdapServer, search: Search): Asked {
+  return { server: server.url, base: search.base, filter: filterText(search) };
+}
+
+/** No such object, or a name that is no DN: there is no such entry. */
+function isMissing(answer: Answer): boolean {
+  return answer.kind === 'refused' && (answer.code === 32 || answer.code === 34);
+}
+
+/** @param host lower case, with a port or without */
+function isHostOf(server: string, host: string): boolean {
+  const { hostname, port } = new URL(server);
+  return host === hostname.toLowerCase() || host === `${hostname.toLowerCase()}:${port || 389}`;
+}
+
 function noAnswer(reason: string): Lookup {
   return { kind: 'no-answer', reason };
 }
 
 async function unlessAborted(pending: Promise<Lookup>, signal: AbortSignal): Promise<Lookup> {
   return (await orAborted(pending, signal)) ?? noAnswer('the look-up was stopped');
-}
-
-/** @returns what the promise gives, or undefined when the signal comes first */
-function orAborted<T>(pending: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  if (signal.aborted) return Promise.resolve(undefined);
-  return new Promise((resolve, reject) => {
-    const stop = (): void => resolve(undefined);
-    signal.addEventListener('abort', stop, { once: true });
-    pending.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-  });
 }

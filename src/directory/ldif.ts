@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { Directory, Lookup } from './directory.ts';
-import { choose, question } from './match.ts';
-import { type AttributeRecord, entryReader, type MappedEntry, type SchemaMapping } from './schema.ts';
+import type { Directory } from './directory.ts';
+import { LdifDirectory } from './ldif-directory.ts';
+import { type AttributeRecord, dnKey, type SchemaMapping } from './schema.ts';
 
 /** One content record of a file; `line` is where its `dn:` stands, counted from 1. */
 export type LdifRecord = AttributeRecord & { readonly line: number };
@@ -29,6 +29,8 @@ export type LdifOptions = {
   readonly mapping: SchemaMapping;
   /** Characters that begin a sub-address; '' for none. */
   readonly subAddressSeparators: string;
+  /** Most names that the expansion of a group follows; 1000 without it. */
+  readonly groupLimit?: number;
 };
 
 /**
@@ -36,29 +38,15 @@ export type LdifOptions = {
  * @throws LdifError when the file cannot be read or is not LDIF, or the mapping has a filter, which only LDAP evaluates
  */
 export async function openLdifDirectory(options: LdifOptions): Promise<Directory> {
-  const { file, base, mapping, subAddressSeparators } = options;
+  const { file, mapping } = options;
   if (mapping.objectFilter !== '') {
     throw new LdifError(
       [{ line: 1, text: 'an LDIF directory takes no object-filter; leave the entries out of the file' }],
       file,
     );
   }
-  const index = indexByAddress(parseLdif(await readText(file), file), base, mapping);
-  const server = basename(file);
-
-  return {
-    lookup(address: string): Promise<Lookup> {
-      const asked = question(address, subAddressSeparators);
-      const candidates = asked && (index.get(asked.key) ?? (asked.base && index.get(asked.base.key)));
-      if (asked === undefined || candidates === undefined) return Promise.resolve({ kind: 'unknown', server });
-      const [first, ...rest] = choose(asked, candidates);
-      return Promise.resolve(
-        first === undefined ? { kind: 'unknown', server } : { kind: 'found', entries: [first, ...rest], server },
-      );
-    },
-    probe: () => Promise.resolve(undefined),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
+  const records = parseLdif(await readText(file), file);
+  return new LdifDirectory(basename(file), records, options);
 }
 
 /**
@@ -95,7 +83,7 @@ export function parseLdif(text: string, label = 'LDIF'): LdifRecord[] {
       if (value !== '1') problems.push({ line, text: `found LDIF version "${value}", only version 1 is known` });
     } else if (open === undefined && name === 'dn') {
       begun = true;
-      const normal = normalizeDn(value);
+      const normal = dnKey(value);
       const earlier = linesOfNames.get(normal);
       if (earlier !== undefined)
         problems.push({ line, text: `the entry "${value}" stands already in line ${earlier}` });
@@ -164,37 +152,6 @@ function decodeBase64(text: string): string | undefined {
   const octets = Buffer.from(text, 'base64');
   const decoded = octets.toString('utf8');
   return decoded.includes('\uFFFD') ? octets.toString('latin1') : decoded;
-}
-
-/** Entries by `addressKey` of each of their addresses. */
-function indexByAddress(
-  records: readonly LdifRecord[],
-  base: string | undefined,
-  mapping: SchemaMapping,
-): ReadonlyMap<string, readonly MappedEntry[]> {
-  const read = entryReader(mapping);
-  const suffix = normalizeDn(base ?? '');
-  const index = new Map<string, MappedEntry[]>();
-  for (const record of records) {
-    const dn = normalizeDn(record.dn);
-    if (suffix !== '' && dn !== suffix && !dn.endsWith(`,${suffix}`)) continue;
-    const mapped = read(record);
-    if (mapped === undefined) continue;
-    for (const key of mapped.addresses.keys()) {
-      const entries = index.get(key);
-      if (entries === undefined) index.set(key, [mapped]);
-      else entries.push(mapped);
-    }
-  }
-  return index;
-}
-
-/** Enough to compare the names of one file with each other: case and the blanks around separators do not count. */
-function normalizeDn(dn: string): string {
-  return dn
-    .trim()
-    .toLowerCase()
-    .replace(/\s*([,=+])\s*/g, '$1');
 }
 
 async function readText(file: string): Promise<string> {

@@ -1,5 +1,6 @@
+import { userOf } from '../../rules/decide.ts';
 import type { Lookup } from '../directory/directory.ts';
-import { addressKey, domainOf } from '../mail/address.ts';
+import { domainOf } from '../mail/address.ts';
 import { annotationFields } from '../mail/annotate.ts';
 import type { EnvelopeRecipient } from '../mail/envelope.ts';
 import { type Reply, reply } from '../mail/status.ts';
@@ -8,8 +9,9 @@ import type { Acceptor, Incoming, ListenerFacts } from './acceptor.ts';
 import { abandon, answer } from './answer.ts';
 import { attempt } from './attempt.ts';
 import type { FlowContext } from './context.ts';
+import { lookUp } from './facts.ts';
+import type { Use } from './generation.ts';
 import { type Received, receive } from './intake.ts';
-import { lookUp } from './posts.ts';
 import { isPostmaster, judgeRcpt } from './rcpt.ts';
 import { Session } from './sessions.ts';
 import { awaited } from './settle.ts';
@@ -37,25 +39,25 @@ export type AcceptOptions = {
 const IDENTIFY_WAIT_MS = 500;
 
 /** From the end of RCPT to the reply after DATA: everything that stands before the queue. */
-export function createAcceptor(context: FlowContext, options: AcceptOptions): Acceptor {
-  const ownFields = annotationFields(context.annotation);
+export function createAcceptor(use: Use, options: AcceptOptions): Acceptor {
   return {
-    recipient: (listener, recipient, signal) => judgeRcpt(context, listener, recipient, signal),
-    message: (incoming) => take(context, options, ownFields, incoming),
+    recipient: (listener, recipient, signal) => use((context) => judgeRcpt(context, listener, recipient, signal)),
+    message: (incoming) => use((context, until) => take(context, options, incoming, until)),
   };
 }
 
+/** @param until told of the attempt, which may go on after the reply */
 async function take(
   context: FlowContext,
   options: AcceptOptions,
-  ownFields: ReadonlySet<string>,
   incoming: Incoming,
+  until: (end: Promise<unknown>) => void,
 ): Promise<readonly Reply[]> {
   const { listener, envelope } = incoming;
   const every = (one: Reply): readonly Reply[] =>
     listener.protocol === 'lmtp' ? envelope.recipients.map(() => one) : [one];
   const receivedAt = context.clock();
-  const received = await receive(context, incoming, ownFields);
+  const received = await receive(context, incoming, annotationFields(context.annotation));
   const looping = judgeLoop(context, options, listener, received);
   if (looping !== undefined) {
     await received.discard();
@@ -89,6 +91,7 @@ async function take(
     context.sessions.delete(message.id);
     return every(queued);
   }
+  until(attempted.promise);
   if (!waits) return every(queued);
   const results = await session.close(options.replyWaitMs, incoming.signal, options.stopping);
   if (session.abandoned) {
@@ -128,7 +131,7 @@ function messageOf(
   { listener, client, envelope }: Incoming,
   received: Received,
 ): Message {
-  const { examination, messageId, size, eightBit, hops } = received;
+  const { examination, messageId, deliveredTo, size, eightBit, hops } = received;
   const object = examination.kind === 'object' ? examination.object : undefined;
   return {
     id,
@@ -144,6 +147,7 @@ function messageOf(
     passes: hops.own,
     ...(messageId === undefined ? {} : { messageId }),
     ...(object === undefined ? {} : { uid: object.uid, method: object.method }),
+    ...(object === undefined || deliveredTo.length === 0 ? {} : { deliveredTo }),
     ...(object?.endsAtMs === undefined ? {} : { endsAtMs: object.endsAtMs }),
   };
 }
@@ -211,12 +215,7 @@ function newDeliveries(
     const ours = context.policy.domains.has(domainOf(address));
     const mail: NewDelivery = { ...common, kind: 'mail', route: ours ? 'next-hop' : 'smart-host' };
     if (mode === 'final' && isPostmaster(address)) return [mail];
-    const lookup = known.get(position);
-    const user = ours
-      ? lookup?.kind === 'found'
-        ? addressKey(lookup.entries[0].mail)
-        : undefined
-      : addressKey(address);
+    const user = userOf(address, known.get(position), context.policy);
     const post: NewDelivery = {
       ...common,
       kind: 'post',

@@ -37,7 +37,9 @@ export async function attempt(
   const content = await contentOf(context, claim);
   const done = async (results: readonly Result[]): Promise<void> => settle(context, message, results, startedAt);
   const views = new Map<number, PostView>();
-  const turns = new Map(posts.map((post) => [post.position, Promise.withResolvers<void>()]));
+  // The mail of a list says nothing of what its members' calendars got.
+  const own = posts.filter((post) => post.list === undefined);
+  const turns = new Map(own.map((post) => [post.position, Promise.withResolvers<void>()]));
   const wait = deadline(mails.some((mail) => mail.attempts === 0) ? context.annotateWaitMs : 0);
 
   const deciding =
@@ -49,6 +51,7 @@ export async function attempt(
     if (content === undefined || decided.length === 0) return;
     const settleGroup = async (results: readonly Result[]): Promise<void> => {
       for (const result of results) {
+        if (result.delivery.list !== undefined) continue;
         views.set(result.delivery.position, viewOf(result));
         turns.get(result.delivery.position)?.resolve();
       }
@@ -60,7 +63,8 @@ export async function attempt(
     if (mails.length === 0) return;
     const decided = await Promise.race([deciding.catch(() => undefined), wait.over]);
     for (const { delivery, decision } of decided ?? []) {
-      if (!views.has(delivery.position)) views.set(delivery.position, { state: 'queued', decision });
+      const { position, list } = delivery;
+      if (list === undefined && !views.has(position)) views.set(position, { state: 'queued', decision });
     }
     // Whose copy is not annotated need not wait for anybody's post, and goes with the others of its kind.
     const annotated = mails.filter((mail) => isAnnotated(context, claim, mail, views, known));
@@ -71,7 +75,7 @@ export async function attempt(
       passOn(context, message, content, plain, done, signal),
       ...annotated.map(async (delivery) => {
         await Promise.race([turns.get(delivery.position)?.promise, wait.over]);
-        await passOn(context, message, content, [copyOf(claim, delivery, content, views)], done, signal);
+        await passOn(context, message, content, [copyOf(claim, delivery, content, views, known)], done, signal);
       }),
     ]);
   };
@@ -135,11 +139,10 @@ function isAnnotated(
 
 /** A later attempt of the mail finds in the queue what came of the post. */
 function storedView(context: FlowContext, { message, deliveries }: Claim, mail: Delivery): PostView | undefined {
-  const isOfThisClaim = deliveries.some((delivery) => delivery.kind === 'post' && delivery.position === mail.position);
-  if (isOfThisClaim) return undefined;
-  const post = context.store
-    .message(message.id)
-    ?.deliveries.find((delivery) => delivery.kind === 'post' && delivery.position === mail.position);
+  const isOwnPost = ({ kind, position, list }: Delivery): boolean =>
+    kind === 'post' && position === mail.position && list === undefined;
+  if (deliveries.some(isOwnPost)) return undefined;
+  const post = context.store.message(message.id)?.deliveries.find(isOwnPost);
   if (post === undefined) return undefined;
   const decision = post.decisions.at(-1);
   return {
@@ -154,19 +157,26 @@ function copyOf(
   delivery: Delivery,
   content: Content | undefined,
   views: ReadonlyMap<number, PostView>,
+  known: ReadonlyMap<number, Lookup>,
 ): MailCopy {
   const object: SchedulingObject | undefined =
     content?.examination.kind === 'object' ? content.examination.object : undefined;
   const view = views.get(delivery.position) ?? { state: 'queued' };
+  // Undecided behind an earlier post, which waits for the same end of a move as this one.
+  const waitsFor = view.decision === undefined && isMoving(known.get(delivery.position)) ? { reason: 'moving' } : {};
   return {
     delivery,
     annotation: {
       queueId: message.id,
       recipient: delivery.recipient,
-      ...describe(view),
+      ...describe({ ...waitsFor, ...view }),
       ...(object === undefined ? {} : { object }),
     },
   };
+}
+
+function isMoving(lookup: Lookup | undefined): boolean {
+  return lookup?.kind === 'found' && lookup.entries.length === 1 && lookup.entries[0].moving;
 }
 
 type Said = Pick<Annotation, 'action' | 'code' | 'reason' | 'server'>;

@@ -1,6 +1,8 @@
 import { isAscii } from 'node:buffer';
 import { Examiner } from '../itip/extract.ts';
 import type { Examination } from '../itip/message.ts';
+import { canonicalAddress, parseAddress } from '../mail/address.ts';
+import type { HeaderField } from '../mail/header.ts';
 import { HeaderFilter } from '../mail/header-filter.ts';
 import { isOwnReceived } from '../mail/received.ts';
 import type { StoredBody } from '../queue/store.ts';
@@ -8,11 +10,15 @@ import type { Incoming } from './acceptor.ts';
 import type { FlowContext } from './context.ts';
 
 const MAX_LINE = 998; // RFC 5322 §2.1.1
+const MAX_PATH = 256; // RFC 5321 §4.5.3.1.3
+const MAX_DELIVERED_TO = 10;
 
 /** A message that has come in whole; nothing of it is safe yet. */
 export type Received = {
   readonly examination: Examination;
   readonly messageId: string | undefined;
+  /** Mailboxes of the Delivered-To fields, topmost first, each once. */
+  readonly deliveredTo: readonly string[];
   readonly size: number;
   readonly eightBit: boolean;
   readonly hops: { readonly own: number; readonly all: number };
@@ -55,17 +61,40 @@ export async function receive(
     await writer.abort();
     throw error;
   }
-  const fields = header.fields();
-  const hops = fields.filter((field) => field.name === 'received');
   return {
+    ...readFields(header.fields(), context.hostname),
     examination: await examination(examiner),
-    messageId: shownMessageId(fields.find((field) => field.name === 'message-id')?.value),
     size,
     eightBit,
-    hops: { own: hops.filter((field) => isOwnReceived(field.value, context.hostname)).length, all: hops.length },
     store: () => writer.finish(),
     discard: () => writer.abort(),
   };
+}
+
+/** What the header of a message tells of its way. */
+export function readFields(
+  fields: readonly HeaderField[],
+  hostname: string,
+): Pick<Received, 'messageId' | 'deliveredTo' | 'hops'> {
+  const hops = fields.filter((field) => field.name === 'received');
+  return {
+    messageId: shownMessageId(fields.find((field) => field.name === 'message-id')?.value),
+    deliveredTo: deliveredTo(fields),
+    hops: { own: hops.filter((field) => isOwnReceived(field.value, hostname)).length, all: hops.length },
+  };
+}
+
+function deliveredTo(fields: readonly HeaderField[]): string[] {
+  const mailboxes = new Set<string>();
+  for (const { name, value } of fields) {
+    if (name !== 'delivered-to' || value.length > MAX_PATH) continue;
+    const written = value.replace(/^<(.*)>$/, '$1');
+    // Some write more than an address here, which then is none.
+    if (/\s/.test(written) || parseAddress(written) === undefined) continue;
+    mailboxes.add(canonicalAddress(written));
+    if (mailboxes.size === MAX_DELIVERED_TO) break;
+  }
+  return [...mailboxes];
 }
 
 /** As it goes into the queue and every log line: no longer than a line may be, nothing that a terminal would obey. */

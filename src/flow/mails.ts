@@ -113,9 +113,11 @@ async function addressFor(
   if (hop.addressing === 'as-received' || !context.policy.domains.has(domainOf(recipient.address))) return recipient;
   const lookup = await context.directory.lookup(recipient.address, signal);
   if (lookup.kind === 'no-answer') return { kind: 'deferred', status: '4.4.3', reason: lookup.reason };
-  // Lists and addresses that the directory does not know keep their own: only the next hop can say what they are.
+  // Lists and addresses that the directory does not know keep their own: only the next hop can say what they are. So
+  // does what a catch-all takes, whose owner would not see for whom it was.
   const entry = lookup.kind === 'found' && lookup.entries.length === 1 ? lookup.entries[0] : undefined;
-  if (entry === undefined || entry.kind === 'group' || entry.mailHost === undefined) return recipient;
+  if (entry === undefined || entry.kind === 'group' || entry.catchAll === true || entry.mailHost === undefined)
+    return recipient;
   const mailbox = mailboxAt(
     entry.mail,
     entry.mailHost,

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { PostBatch } from '../../channel/channel.ts';
-import { decide, userOf } from '../../rules/decide.ts';
 import { authorOf } from '../../rules/news.ts';
 import type { Lookup } from '../directory/directory.ts';
+import { addMember } from '../itip/member.ts';
 import type { Examination, SchedulingObject } from '../itip/message.ts';
 import { rewriteAddress } from '../itip/rewrite.ts';
-import { addressKey, domainOf } from '../mail/address.ts';
-import type { CalendarServer, Decision, Disposition } from '../mail/disposition.ts';
+import { addressKey } from '../mail/address.ts';
+import type { Decision, Disposition, ListMember } from '../mail/disposition.ts';
 import type { Outcome } from '../mail/outcome.ts';
-import type { Delivery, Message } from '../queue/store.ts';
+import type { Delivery, Message, NewDelivery } from '../queue/store.ts';
 import type { FlowContext } from './context.ts';
+import { askedOnce, judge } from './facts.ts';
 import type { Result } from './settle.ts';
 
 /** One post delivery with what was decided about it. */
@@ -18,15 +19,6 @@ export type DecidedPost = {
   readonly decision: Decision;
   readonly user: string | undefined;
 };
-
-/** Asks the directory about a recipient of our own; nobody else is in it. */
-export async function lookUp(
-  context: FlowContext,
-  recipient: string,
-  signal: AbortSignal,
-): Promise<Lookup | undefined> {
-  return context.policy.domains.has(domainOf(recipient)) ? context.directory.lookup(recipient, signal) : undefined;
-}
 
 /**
  * Decides each post anew, from the directory, the ledger and the rules as they are now.
@@ -40,42 +32,31 @@ export async function decidePosts(
   known: ReadonlyMap<number, Lookup>,
   signal: AbortSignal,
 ): Promise<DecidedPost[]> {
+  const sources = { policy: context.policy, store: context.store, directory: askedOnce(context.directory) };
   return Promise.all(
     deliveries.map(async (delivery) => {
-      const lookup =
-        examination.kind === 'none'
-          ? undefined
-          : (known.get(delivery.position) ?? (await lookUp(context, delivery.recipient, signal)));
-      const user = userOf(delivery.recipient, lookup, context.policy);
-      const ledger =
-        user !== undefined && examination.kind === 'object' ? context.store.ledger(user, examination.object.uid) : [];
-      const decision = decide(
-        {
-          mode: message.mode,
-          origin: message.origin,
-          recipient: delivery.recipient,
-          examination,
-          ledger,
-          released: wasReleased(delivery),
-          ...(lookup === undefined ? {} : { lookup }),
-        },
-        context.policy,
-      );
+      const { recipient, position, list, released } = delivery;
+      const orcpt = message.envelope.recipients[position]?.orcpt;
+      const post = {
+        recipient,
+        released,
+        ...(list === undefined ? {} : { list }),
+        ...(orcpt === undefined ? {} : { orcpt }),
+      };
+      const said = list === undefined ? known.get(position) : undefined;
+      const { decision, user } = await judge(sources, message, examination, post, signal, said);
       return { delivery, decision, user };
     }),
   );
 }
 
-/** A held post is attempted again only when a person released it. */
-function wasReleased(delivery: Delivery): boolean {
-  const last = delivery.decisions.at(-1);
-  return last?.rule === 'not-attendee' && last.post.kind === 'hold';
-}
+/** The disposition of a post. */
+export type Posted = Extract<Disposition, { kind: 'post' }>;
 
 /** Recipients of one calendar server whose posted bytes are equal. */
 type Group = {
-  readonly server: CalendarServer;
-  readonly rewrite: readonly [from: string, to: string] | undefined;
+  /** Of the first of them: its bytes are posted for all. */
+  readonly posted: Posted;
   readonly targets: Map<string, DecidedPost[]>;
 };
 
@@ -92,17 +73,23 @@ export async function carryOutPosts(
   done: (results: readonly Result[]) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const settled = posts.flatMap((post) => withoutPost(post) ?? []);
+  const now = context.clock();
+  const settled = posts.flatMap((post) => withoutPost(post, message, now) ?? []);
   const groups = examination.kind === 'object' ? groupPosts(posts) : [];
+  const isExpanded = (result: Result): boolean => result.kind === 'skipped' && result.expansion !== undefined;
+  const lists = settled.filter(isExpanded);
+  const others = settled.filter((result) => !isExpanded(result));
   await Promise.all([
-    settled.length > 0 ? done(settled) : undefined,
+    others.length > 0 ? done(others) : undefined,
     ...groups.map(async (group) =>
       done(await postGroup(context, message, (examination as { object: SchedulingObject }).object, group, signal)),
     ),
   ]);
+  // Afterwards: the ledger knows by then who has been posted to himself, and is a member as well.
+  if (lists.length > 0) await done(lists);
 }
 
-function withoutPost({ delivery, decision, user }: DecidedPost): Result | undefined {
+function withoutPost({ delivery, decision, user }: DecidedPost, message: Message, now: number): Result | undefined {
   const common = { delivery, decision, channel: 'ischedule' as const, ...(user === undefined ? {} : { user }) };
   const { post } = decision;
   switch (post.kind) {
@@ -110,6 +97,13 @@ function withoutPost({ delivery, decision, user }: DecidedPost): Result | undefi
       return undefined;
     case 'none':
       return { ...common, kind: 'skipped', reason: post.reason };
+    case 'expand':
+      return {
+        ...common,
+        kind: 'skipped',
+        reason: `expanded, members to post to: ${post.members.length}`,
+        expansion: post.members.map((member) => memberPost(member, delivery, message, now)),
+      };
     case 'hold':
       return { ...common, kind: 'held', reason: post.reason };
     case 'defer':
@@ -128,26 +122,61 @@ function withoutPost({ delivery, decision, user }: DecidedPost): Result | undefi
   }
 }
 
+function memberPost({ address }: ListMember, list: Delivery, { uid }: Message, now: number): NewDelivery {
+  return {
+    position: list.position,
+    recipient: address,
+    list: list.recipient,
+    kind: 'post',
+    route: 'calendar',
+    user: addressKey(address),
+    dueAt: now,
+    claim: false,
+    ...(uid === undefined ? {} : { uid }),
+  };
+}
+
 function groupPosts(posts: readonly DecidedPost[]): Group[] {
   const groups = new Map<string, Group>();
+  // Whoever is in two lists, or invited by two of his addresses, has one calendar: the first copy stands for all.
+  const byCalendar = new Map<string, Group>();
   for (const post of posts) {
     const disposition: Disposition = post.decision.post;
     if (disposition.kind !== 'post') continue;
-    const { server, recipient, rewrite } = disposition;
-    const key = JSON.stringify([
-      server.url,
-      server.profile,
-      rewrite === undefined ? null : [addressKey(rewrite), addressKey(recipient)],
-    ]);
-    let group = groups.get(key);
+    const key = bytesKey(disposition);
+    const target = addressKey(disposition.recipient);
+    const calendar = `${disposition.server.url}\n${target}`;
+    let group = byCalendar.get(calendar) ?? groups.get(key);
     if (group === undefined) {
-      group = { server, rewrite: rewrite === undefined ? undefined : [rewrite, recipient], targets: new Map() };
+      group = { posted: disposition, targets: new Map() };
       groups.set(key, group);
     }
-    const target = addressKey(recipient);
-    group.targets.set(target, [...(group.targets.get(target) ?? []), post]);
+    byCalendar.set(calendar, group);
+    const same = group.targets.get(target);
+    if (same === undefined) group.targets.set(target, [post]);
+    else same.push(post);
   }
   return [...groups.values()];
+}
+
+/** Equal for posts that one request can carry. */
+function bytesKey({ server, recipient, rewrite, member, author }: Posted): string {
+  return JSON.stringify([
+    server.url,
+    server.profile,
+    rewrite === undefined ? null : [addressKey(rewrite), addressKey(recipient)],
+    member === undefined ? null : [addressKey(member), addressKey(recipient)],
+    author === undefined ? null : [addressKey(author.from), addressKey(author.to)],
+  ]);
+}
+
+/** The copy that is posted: with the addresses its receiver knows (design: The posted copy is ours). */
+function postedCopy({ content }: SchedulingObject, { recipient, rewrite, member, author }: Posted): Buffer {
+  let copy = content;
+  if (rewrite !== undefined) copy = rewriteAddress(copy, rewrite, recipient);
+  if (member !== undefined) copy = addMember(copy, recipient, member);
+  if (author !== undefined) copy = rewriteAddress(copy, author.from, author.to);
+  return copy;
 }
 
 /** A post that its calendar server has no time for gives its place to other mail. */
@@ -166,32 +195,23 @@ async function postGroup(
   group: Group,
   signal: AbortSignal,
 ): Promise<Result[]> {
-  const content = group.rewrite === undefined ? object.content : rewriteAddress(object.content, ...group.rewrite);
+  const { posted } = group;
   const targets = [...group.targets.values()];
   const recipients = targets.map(([first]) => recipientOf(first));
-  const batch: PostBatch = {
-    queueId: message.id,
-    server: new URL(group.server.url),
-    profile: group.server.profile,
-    messageId: messageIdOf(context, message, targets, content),
-    originator: authorOf(object) ?? '',
-    recipients,
-    method: object.method,
-    component: object.component,
-    content,
-  };
-  const poster = context.poster(group.server);
+  const answers = Math.max(...targets.flat().map((post) => post.delivery.answers));
+  const poster = context.poster(posted.server);
   let transferMs = 0;
-  const given = await context.lanes.runWithin(poster.destination, TURN_WAIT_MS, async () => {
+  const outcomes = await context.lanes.runWithin(poster.destination, TURN_WAIT_MS, async () => {
     const begun = context.clock();
-    const answers = await poster.deliver(batch, signal);
+    // Composed when it is its turn: the members of a list may be thousands, and each has a copy of his own.
+    const batch = composePost(context.hostname, message.id, object, posted, recipients, answers);
+    const given = await poster.deliver(batch, signal);
     transferMs = context.clock() - begun;
-    return answers;
+    return given;
   });
-  const outcomes: readonly Outcome[] = given ?? targets.map(() => NO_TURN);
   return targets.flatMap((posts, index) =>
     posts.map(({ delivery, decision, user }): Result => {
-      const outcome: Outcome = outcomes[index] ?? {
+      const outcome: Outcome = (outcomes === undefined ? NO_TURN : outcomes[index]) ?? {
         kind: 'deferred',
         status: '4.3.0',
         reason: 'the channel gave no outcome',
@@ -215,18 +235,44 @@ function recipientOf(post: DecidedPost | undefined): string {
 }
 
 /**
+ * One post as it goes out: the copy of the object with what its receiver needs, and who it is for.
+ * @param answers attempts that the calendar server has answered so far
+ */
+export function composePost(
+  hostname: string,
+  queueId: string,
+  object: SchedulingObject,
+  posted: Posted,
+  recipients: readonly string[],
+  answers: number,
+): PostBatch {
+  const content = postedCopy(object, posted);
+  return {
+    queueId,
+    server: new URL(posted.server.url),
+    profile: posted.server.profile,
+    messageId: messageIdOf(hostname, queueId, recipients, answers, content),
+    originator: posted.author?.to ?? authorOf(object) ?? '',
+    recipients,
+    method: object.method,
+    component: object.component,
+    content,
+  };
+}
+
+/**
  * The iSchedule-Message-ID: a token that is the same for a POST repeated because no answer came, also after a crash,
  * and new after an answer, for other recipients or for another body. So it is computed, not remembered.
  */
 function messageIdOf(
-  context: FlowContext,
-  message: Message,
-  targets: readonly (readonly DecidedPost[])[],
+  hostname: string,
+  queueId: string,
+  recipients: readonly string[],
+  answers: number,
   content: Buffer,
 ): string {
-  const answers = Math.max(...targets.flat().map((post) => post.delivery.answers));
   const hash = createHash('sha256')
     .update(content)
-    .update(JSON.stringify([targets.map(([first]) => recipientOf(first)), answers]));
-  return `${message.id}.${hash.digest('hex').slice(0, 16)}@${context.hostname}`;
+    .update(JSON.stringify([recipients, answers]));
+  return `${queueId}.${hash.digest('hex').slice(0, 16)}@${hostname}`;
 }

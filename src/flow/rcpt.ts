@@ -4,7 +4,7 @@ import type { EnvelopeRecipient } from '../mail/envelope.ts';
 import { type Reply, reply } from '../mail/status.ts';
 import type { ListenerFacts, RecipientVerdict } from './acceptor.ts';
 import type { FlowContext } from './context.ts';
-import { lookUp } from './posts.ts';
+import { lookUp } from './facts.ts';
 
 /** What a RCPT is answered, by the listener's mode. */
 export async function judgeRcpt(
@@ -54,7 +54,7 @@ async function judgeFinal(
   if (isOurs && isPostmaster(recipient.address)) return { kind: 'accepted', recipient };
   const lookup = await lookUp(context, recipient.address, signal);
   if (lookup === undefined) return refuse('5.7.1', 'relaying denied: not a domain of this gateway');
-  const verdict = judgeRecipient(lookup);
+  const verdict = judgeRecipient(lookup, context.policy.catchAll);
   switch (verdict.kind) {
     case 'user':
       return verdict.entry.calendar ? { kind: 'accepted', recipient } : refuse('5.2.1', 'has no calendar');

@@ -3,10 +3,11 @@ import { ledgerRows } from '../../rules/news.ts';
 import { type Telling, whoIsTold } from '../../rules/notify.ts';
 import { nextAttempt } from '../../rules/retry.ts';
 import type { SchedulingObject } from '../itip/message.ts';
+import { addressKey } from '../mail/address.ts';
 import type { Decision } from '../mail/disposition.ts';
 import { isNullReversePath } from '../mail/envelope.ts';
 import type { Outcome } from '../mail/outcome.ts';
-import type { Delivery, Message, Settlement } from '../queue/store.ts';
+import type { Delivery, Message, NewDelivery, Settlement, Spelling } from '../queue/store.ts';
 import type { FlowContext } from './context.ts';
 
 /** What one attempt found out about one delivery. */
@@ -20,7 +21,13 @@ export type Result = {
   readonly transferMs?: number;
 } & (
   | { readonly kind: 'outcome'; readonly outcome: Outcome }
-  | { readonly kind: 'held' | 'skipped'; readonly reason: string }
+  | { readonly kind: 'held'; readonly reason: string }
+  | {
+      readonly kind: 'skipped';
+      readonly reason: string;
+      /** Posts that take the place of a list's. */
+      readonly expansion?: readonly NewDelivery[];
+    }
 );
 
 /**
@@ -49,7 +56,7 @@ export async function settle(
         ? afterOutcome(context, message, delivery, result.outcome, now)
         : { state: result.kind };
     const outcome = step.state === 'expired' ? step.outcome : result.kind === 'outcome' ? result.outcome : undefined;
-    const waits = session?.open === true && delivery.kind === awaited(message);
+    const waits = session?.open === true && delivery.kind === awaited(message) && delivery.list === undefined;
     // The reply tells refusals only: what was given up for lack of an answer goes out as a DSN after a 250.
     const client = waits && step.state !== 'expired' ? 'waits' : session?.abandoned === true ? 'gone' : 'answered';
     const told = toldOf(message, delivery, step.state, outcome, client);
@@ -68,8 +75,9 @@ export async function settle(
       ...(result.kind === 'held' && result.decision?.rule !== 'moving' ? { unordered: true } : {}),
       ...(told !== undefined && told.told !== 'reply' ? { told: told.told } : {}),
       ...(step.state === 'delivered' && result.object !== undefined && result.user !== undefined
-        ? { ledger: ledgerRows(result.object, result.user, now) }
+        ? { ledger: ledgerRows(result.object, result.user, now), ...spellingOf(context, result) }
         : {}),
+      ...(result.kind === 'skipped' && result.expansion !== undefined ? { expansion: result.expansion } : {}),
     });
     logAttempt(context, message, result, step.state, outcome, startedAt, now);
   }
@@ -82,6 +90,19 @@ export async function settle(
     throw error;
   }
   context.poke();
+}
+
+/**
+ * What has to be undone in the recipient's REPLY: his calendar server saw him invited by an address of his that the
+ * organizer did not write. A later invitation by the address his server knows ends that.
+ */
+function spellingOf({ store }: FlowContext, { decision, object }: Result): { readonly spelling?: Spelling } {
+  const post = decision?.post;
+  if (post?.kind !== 'post' || post.member !== undefined || object?.method !== 'REQUEST') return {};
+  const user = addressKey(post.recipient);
+  const { uid } = object;
+  if (post.rewrite !== undefined) return { spelling: { user, uid, invited: post.rewrite } };
+  return store.spelling(user, uid) === undefined ? {} : { spelling: { user, uid, invited: post.recipient } };
 }
 
 /** What a report says of a message that was accepted and left nothing to do: a duplicate, or older than what was posted. */
@@ -103,8 +124,7 @@ function afterOutcome(context: FlowContext, message: Message, delivery: Delivery
   if (outcome.kind !== 'deferred') return { state: outcome.kind };
   const next = nextAttempt(
     {
-      createdAt: delivery.createdAt,
-      heldMs: delivery.heldMs,
+      ...lifeOf(delivery, now),
       attempts: delivery.attempts + 1,
       now,
       ...(outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs }),
@@ -124,6 +144,16 @@ function afterOutcome(context: FlowContext, message: Message, delivery: Delivery
   };
 }
 
+/**
+ * Since when a delivery is tried. A mail's time runs from acceptance, as its sender expects; a post's from its first
+ * attempt, since one that waits behind another of its UID, which may be held for days, has not been tried at all.
+ */
+function lifeOf(delivery: Delivery, now: number): { readonly createdAt: number; readonly heldMs: number } {
+  if (delivery.kind === 'mail') return { createdAt: delivery.createdAt, heldMs: delivery.heldMs };
+  if (delivery.startedAt === undefined) return { createdAt: now, heldMs: 0 };
+  return { createdAt: delivery.startedAt, heldMs: delivery.heldMs };
+}
+
 /** Who is told how a delivery ended; undefined while it has not. */
 export function toldOf(
   message: Message,
@@ -133,6 +163,8 @@ export function toldOf(
   client: 'waits' | 'answered' | 'gone',
 ): Telling | undefined {
   if (state === 'queued' || state === 'held' || state === 'deleted') return undefined;
+  // The sender wrote to the list, and its own mail has gone on.
+  if (delivery.list !== undefined) return { told: 'nobody', why: 'the post is for a member of a list' };
   const notify = message.envelope.recipients[delivery.position]?.notify;
   return whoIsTold({
     mode: message.mode,
@@ -166,6 +198,7 @@ function logAttempt(
     messageId: message.messageId,
     from: message.envelope.reversePath,
     to: delivery.recipient,
+    ...(delivery.list === undefined ? {} : { list: delivery.list }),
     origTo: recipient?.orcpt ?? recipient?.received,
     channel: result.channel,
     relay: outcome?.relay ?? 'none',

@@ -7,6 +7,9 @@ export type ProfileName = (typeof PROFILE_NAMES)[number];
 /** A calendar server as a map line or the configuration names it. */
 export type CalendarServer = { readonly url: string; readonly profile: ProfileName };
 
+/** A member of a list by his primary address. */
+export type ListMember = { readonly address: string };
+
 /** What the calendar gets. */
 export type Disposition =
   | {
@@ -16,7 +19,16 @@ export type Disposition =
       readonly recipient: string;
       /** The spelling in the object that the posted copy replaces by `recipient`, when they differ. */
       readonly rewrite?: string;
+      /**
+       * The list, as the object spells it, that the recipient is a member of: the posted copy gains an ATTENDEE line for
+       * `recipient` with MEMBER naming it (RFC 5545 §3.2.11). Never beside `rewrite`.
+       */
+      readonly member?: string;
+      /** The author of a REPLY is known to its ORGANIZER by another spelling: the posted copy has `to` for `from`. */
+      readonly author?: { readonly from: string; readonly to: string };
     }
+  /** A list that arrived unexpanded: one post for each member who has a calendar; its own mail goes on untouched. */
+  | { readonly kind: 'expand'; readonly members: readonly ListMember[] }
   | { readonly kind: 'hold'; readonly reason: string }
   | { readonly kind: 'defer'; readonly status: TransientStatus; readonly reason: string; readonly alarm?: boolean }
   | { readonly kind: 'reject'; readonly status: PermanentStatus; readonly reason: string }

@@ -10,6 +10,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export type ProcessLog = Log & {
   /** Begins to write the lines that are held. */
   flush(): void;
+  /** The least important lines that are written from now on. */
+  setLevel(level: LogLevel): void;
   /** Opens the log's file anew, after it was renamed. */
   reopen(): void;
   /** Writes what is held and closes the file. */
@@ -45,6 +47,9 @@ export function createLog(options: { readonly level: LogLevel; readonly file?: s
   timer.unref();
   return Object.assign(logger, {
     flush: () => writer.flush(),
+    setLevel: (level: LogLevel) => {
+      logger.level = level;
+    },
     reopen: () => writer.reopen(),
     close: async () => {
       clearInterval(timer);

@@ -57,6 +57,25 @@ export function ask(
   return promise;
 }
 
+/** Whether a server completes a TLS handshake, whoever signed its certificate. */
+export function offersTls(options: Omit<ReachOptions, 'tls'>): Promise<boolean> {
+  const { host, port, timeoutMs } = options;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const named = isIP(host) === 0 ? { servername: host } : {};
+  // Nothing is sent: whether the certificate is to be trusted is for the URL's https to find out.
+  const socket = connectTls({ host, port, rejectUnauthorized: false, ...named });
+  const finish = (offered: boolean): void => {
+    clearTimeout(timer);
+    socket.destroy();
+    resolve(offered);
+  };
+  const timer = setTimeout(() => finish(false), timeoutMs);
+  socket.once('error', () => finish(false));
+  socket.once('end', () => finish(false));
+  socket.once('secureConnect', () => finish(true));
+  return promise;
+}
+
 function silent(timeoutMs: number): Unreached {
   return { ok: false, reason: `no answer within ${timeoutMs / 1000} s` };
 }

@@ -17,6 +17,8 @@ export class Blocking {
   readonly #releaseUser: StatementSync;
   readonly #releaseAll: StatementSync;
   readonly #revise: StatementSync;
+  readonly #blockUser: StatementSync;
+  readonly #blockAll: StatementSync;
 
   constructor(db: DatabaseSync) {
     const open = `kind = 'post' AND state IN ('queued', 'held')`;
@@ -31,6 +33,8 @@ export class Blocking {
     this.#releaseUser = db.prepare(`${update('0')} AND user = :user AND blocked = 1 AND NOT ${earlier}
       AND message = (SELECT min(message) ${posts} AND user = :user)`);
     this.#releaseAll = db.prepare(`${update('0')} AND user <> '' AND blocked = 1 AND NOT ${earlier}`);
+    this.#blockUser = db.prepare(`${update('1')} AND user = :user AND message > :message AND blocked = 0`);
+    this.#blockAll = db.prepare(`${update('1')} AND message > :message AND blocked = 0`);
     this.#revise = db.prepare(`${update(earlier)} AND user = :user`);
   }
 
@@ -49,6 +53,15 @@ export class Blocking {
     if (user !== '') this.#releaseUser.run({ uid, user });
     // Another one of the same or an earlier message that is still unknown blocks all that this one did.
     else if (this.#earlierOfUser.get({ uid, user: '', message: message }) === undefined) this.#releaseAll.run({ uid });
+  }
+
+  /**
+   * Blocks what is there already of later messages, when posts of an earlier one join it.
+   * @param users those of the posts that joined; '' is one not known
+   */
+  precede(uid: string, users: ReadonlySet<string>, message: number): void {
+    if (users.has('')) this.#blockAll.run({ uid, message });
+    else for (const user of ['', ...users]) this.#blockUser.run({ uid, user, message });
   }
 
   /** Asks anew for every post of a user: one more turned out to be his. */

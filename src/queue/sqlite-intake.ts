@@ -1,9 +1,12 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Envelope } from '../mail/envelope.ts';
 import { Blocking } from './sqlite-blocking.ts';
-import type { Delivery, NewDelivery, NewMessage } from './store.ts';
+import type { Delivery, Message, NewDelivery, NewMessage } from './store.ts';
 
 /** Who takes a lease at intake, and until when it holds. */
 export type Lease = { readonly owner: string; readonly until: number };
+/** The message that a delivery is written for. */
+type Parent = Pick<Message, 'id'> & Pick<Envelope, 'recipients'> & { readonly seq: number; readonly createdAt: number };
 export type Accepted = { readonly deliveries: readonly Delivery[]; readonly claimed: ReadonlySet<number> };
 
 /** Writes new messages, inside a transaction of its caller. */
@@ -11,17 +14,19 @@ export class Intake {
   readonly #message: StatementSync;
   readonly #body: StatementSync;
   readonly #delivery: StatementSync;
+  readonly #stored: StatementSync;
   readonly #blocking: Blocking;
 
   constructor(db: DatabaseSync) {
     this.#message = db.prepare(`INSERT INTO messages
       (id, received_at, settled_at, calendar, mode, origin, listener, message_id, uid, method, ends_at, size, eight_bit,
-       passes, body, spool_file, client, envelope)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+       passes, delivered_to, body, spool_file, client, envelope)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#body = db.prepare('INSERT INTO bodies (message, bytes) VALUES (?, ?)');
     this.#delivery = db.prepare(`INSERT INTO deliveries
-      (message, position, kind, route, state, blocked, recipient, user, uid, created_at, due_at, lease_owner, lease_until)
-      VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)`);
+      (message, position, kind, route, state, blocked, recipient, list, user, uid, created_at, due_at, lease_owner, lease_until)
+      VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#stored = db.prepare('SELECT id, envelope FROM messages WHERE seq = ?');
     this.#blocking = new Blocking(db);
   }
 
@@ -47,6 +52,7 @@ export class Intake {
       message.size,
       Number(message.eightBit),
       message.passes,
+      message.deliveredTo === undefined ? null : JSON.stringify(message.deliveredTo),
       stored ? body.kind : 'none',
       stored && body.kind === 'spool' ? body.file : null,
       JSON.stringify(message.client),
@@ -56,27 +62,46 @@ export class Intake {
     if (stored && body.kind === 'inline') this.#body.run(seq, body.bytes);
 
     const claimed = new Set<number>();
+    const parent = { id: message.id, seq, recipients: message.envelope.recipients, createdAt: message.receivedAt };
     const blockedUsers = new Map<string, boolean>();
     const rows = deliveries.map((delivery): Delivery => {
       const blocked = this.#isBlocked(delivery, seq, blockedUsers);
       const taken = delivery.claim && !blocked ? lease : undefined;
-      const row = this.#writeDelivery(message, seq, delivery, blocked, taken);
+      const row = this.#writeDelivery(parent, delivery, blocked, taken);
       if (taken !== undefined) claimed.add(row.id);
       return row;
     });
     return { deliveries: rows, claimed };
   }
 
-  #writeDelivery(
-    message: NewMessage['message'],
-    seq: number,
-    delivery: NewDelivery,
-    blocked: boolean,
-    lease: Lease | undefined,
-  ): Delivery {
-    const { position, kind, route, user, uid, dueAt } = delivery;
-    const recipient = message.envelope.recipients[position]?.address;
-    if (recipient === undefined) throw new RangeError(`message ${message.id} has no recipient at position ${position}`);
+  /**
+   * Writes more deliveries of a message that is there, none leased, each in the order of its user and UID as if it had
+   * come with the message: it waits for what came before, and what came later waits for it.
+   * @param seq of a message that is stored
+   */
+  extend(seq: number, deliveries: readonly NewDelivery[], now: number): void {
+    const row = this.#stored.get(seq);
+    const { recipients } = JSON.parse(String(row?.envelope)) as Envelope;
+    const parent = { id: String(row?.id), seq, recipients, createdAt: now };
+    const known = new Map<string, boolean>();
+    const usersByUid = new Map<string, Set<string>>();
+    for (const delivery of deliveries) {
+      this.#writeDelivery(parent, delivery, this.#isBlocked(delivery, seq, known), undefined);
+      const { kind, uid, user = '' } = delivery;
+      if (kind !== 'post' || uid === undefined) continue;
+      const users = usersByUid.get(uid);
+      if (users === undefined) usersByUid.set(uid, new Set([user]));
+      else users.add(user);
+    }
+    for (const [uid, users] of usersByUid) this.#blocking.precede(uid, users, seq);
+  }
+
+  #writeDelivery(parent: Parent, delivery: NewDelivery, blocked: boolean, lease: Lease | undefined): Delivery {
+    const { position, kind, route, list, user, uid, dueAt } = delivery;
+    const { id: queueId, seq, createdAt } = parent;
+    const addressed = parent.recipients[position]?.address;
+    if (addressed === undefined) throw new RangeError(`message ${queueId} has no recipient at position ${position}`);
+    const recipient = delivery.recipient ?? addressed;
     const { lastInsertRowid } = this.#delivery.run(
       seq,
       position,
@@ -84,25 +109,29 @@ export class Intake {
       route,
       Number(blocked),
       recipient,
+      list ?? null,
       user ?? '',
       uid ?? null,
-      message.receivedAt,
+      createdAt,
       dueAt,
       lease?.owner ?? null,
       lease?.until ?? null,
     );
     return {
       id: Number(lastInsertRowid),
-      queueId: message.id,
+      queueId,
       position,
       kind,
       route,
       state: 'queued',
       recipient,
+      ...(list !== undefined && { list }),
       ...(user !== undefined && { user }),
       ...(uid !== undefined && { uid }),
-      createdAt: message.receivedAt,
+      createdAt,
       dueAt,
+      blocked,
+      released: false,
       attempts: 0,
       answers: 0,
       heldMs: 0,

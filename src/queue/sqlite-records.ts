@@ -8,12 +8,24 @@ import {
   type MessageRow,
   messageOf,
 } from './sqlite-rows.ts';
-import type { Claim, Delivery, LedgerRow, ListFilter, Message, StoredBody } from './store.ts';
+import {
+  type Claim,
+  type Delivery,
+  type DeliveryState,
+  type LedgerRow,
+  type ListFilter,
+  type Message,
+  STATES,
+  type StoredBody,
+} from './store.ts';
 
 const MESSAGE_COLUMNS = `seq, id, received_at, calendar, mode, origin, listener, message_id, uid, method, ends_at, size,
-  eight_bit, passes, client, envelope`;
-const DELIVERY_COLUMNS = `id, message, position, kind, route, state, recipient, user, uid, created_at, due_at, attempts,
-  answers, held_at, held_ms, told, outcome, decisions`;
+  eight_bit, passes, delivered_to, client, envelope`;
+const DELIVERY_COLUMNS = `id, message, position, kind, route, state, blocked, released, recipient, list, user, uid,
+  created_at, started_at, due_at, attempts, answers, held_at, held_ms, told, outcome, decisions`;
+
+/** Recipients looked through for one that a message has been to. */
+const MAX_PASSED = 5000;
 
 /** What the database knows; the one change made here is taking leases, and deleting what is past its time. */
 export class Records {
@@ -25,14 +37,17 @@ export class Records {
   readonly #messageBySeq: StatementSync;
   readonly #messageById: StatementSync;
   readonly #messagesByMessageId: StatementSync;
+  readonly #passedTo: StatementSync;
   readonly #deliveries: StatementSync;
   readonly #body: StatementSync;
   readonly #ledger: StatementSync;
+  readonly #spelling: StatementSync;
   readonly #counts: StatementSync;
   readonly #newestId: StatementSync;
   readonly #isSpooled: StatementSync;
   readonly #deleteSettled: StatementSync;
   readonly #deleteLedger: StatementSync;
+  readonly #deleteSpellings: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -46,11 +61,15 @@ export class Records {
     this.#messageBySeq = db.prepare(`SELECT ${MESSAGE_COLUMNS} FROM messages WHERE seq = ?`);
     this.#messageById = db.prepare(`SELECT ${MESSAGE_COLUMNS} FROM messages WHERE id = ?`);
     this.#messagesByMessageId = db.prepare(`SELECT ${MESSAGE_COLUMNS} FROM messages WHERE message_id = ? ORDER BY seq`);
+    // The order of the joins keeps the limit from being reached by sorting.
+    this.#passedTo = db.prepare(`SELECT recipient FROM messages AS m CROSS JOIN deliveries AS d ON d.message = m.seq
+      WHERE m.message_id = ? AND m.id < ? AND d.kind = 'post' AND d.list IS NULL ORDER BY m.seq DESC LIMIT ?`);
     this.#deliveries = db.prepare(`SELECT ${DELIVERY_COLUMNS} FROM deliveries WHERE message = ? ORDER BY id`);
     this.#body = db.prepare(
       `SELECT body, spool_file, bytes FROM messages LEFT JOIN bodies ON message = seq WHERE id = ?`,
     );
     this.#ledger = db.prepare('SELECT * FROM ledger WHERE user = ? AND uid = ? ORDER BY recurrence_id, author');
+    this.#spelling = db.prepare('SELECT invited FROM spellings WHERE user = ? AND uid = ?');
     this.#counts = db.prepare(`SELECT
       count(*) FILTER (WHERE kind = 'post' AND state = 'queued') AS "post.queued",
       count(*) FILTER (WHERE kind = 'post' AND state = 'held') AS "post.held",
@@ -63,6 +82,8 @@ export class Records {
       (SELECT seq FROM messages WHERE calendar = ? AND settled_at IS NOT NULL AND settled_at < ? LIMIT ?)`);
     this.#deleteLedger = db.prepare(`DELETE FROM ledger WHERE (user, uid, recurrence_id, author) IN
       (SELECT user, uid, recurrence_id, author FROM ledger WHERE used_at < ? LIMIT ?)`);
+    this.#deleteSpellings = db.prepare(`DELETE FROM spellings WHERE (user, uid) IN
+      (SELECT user, uid FROM spellings WHERE used_at < ? LIMIT ?)`);
   }
 
   anyReady(now: number): boolean {
@@ -113,17 +134,22 @@ export class Records {
     return (this.#ledger.all(user, uid) as LedgerTableRow[]).map(ledgerRowOf);
   }
 
+  spelling(user: string, uid: string): string | undefined {
+    const invited = this.#spelling.get(user, uid)?.invited;
+    return typeof invited === 'string' ? invited : undefined;
+  }
+
   list(filter: ListFilter): readonly (Delivery & { readonly message: Message })[] {
-    const states = filter.states ?? [];
     const where = [
-      ...(states.length === 0 ? [] : [`d.state IN (${states.map(() => '?').join(', ')})`]),
+      ...isOneOf(filter.states ?? []),
       ...(filter.recipient === undefined ? [] : ['d.recipient = ? COLLATE NOCASE']),
       ...(filter.kind === undefined ? [] : ['d.kind = ?']),
+      ...(filter.rule === undefined ? [] : [`json_extract(d.decisions, '$[#-1].rule') = ?`]),
     ];
     const values = [
-      ...states,
       ...(filter.recipient === undefined ? [] : [filter.recipient]),
       ...(filter.kind === undefined ? [] : [filter.kind]),
+      ...(filter.rule === undefined ? [] : [filter.rule]),
     ];
     const statement = this.#db.prepare(`SELECT ${DELIVERY_COLUMNS} FROM deliveries AS d
       ${where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`} ORDER BY d.id LIMIT ?`);
@@ -143,6 +169,10 @@ export class Records {
 
   byMessageId(messageId: string): readonly Message[] {
     return (this.#messagesByMessageId.all(messageId) as MessageRow[]).map(messageOf);
+  }
+
+  passedTo(messageId: string, before = '~'): readonly string[] {
+    return this.#passedTo.all(messageId, before, MAX_PASSED).map((row) => String(row.recipient));
   }
 
   newestId(): string | undefined {
@@ -165,8 +195,20 @@ export class Records {
     return Number(this.#deleteLedger.run(before, limit).changes);
   }
 
+  /** @returns how many rows were deleted, at most `limit` */
+  deleteSpellings(before: number, limit: number): number {
+    return Number(this.#deleteSpellings.run(before, limit).changes);
+  }
+
   #message(seq: number): Message | undefined {
     const row = this.#messageBySeq.get(seq) as MessageRow | undefined;
     return row === undefined ? undefined : messageOf(row);
   }
+}
+
+/** One state alone is written out with `=`: the index of what is held serves neither a parameter nor a list of one. */
+function isOneOf(asked: readonly DeliveryState[]): readonly string[] {
+  const states = STATES.filter((state) => asked.includes(state)).map((state) => `'${state}'`);
+  if (states.length === 0) return [];
+  return [states.length === 1 ? `d.state = ${states[0]}` : `d.state IN (${states.join(', ')})`];
 }

@@ -21,6 +21,7 @@ export type MessageRow = {
   readonly size: number;
   readonly eight_bit: number;
   readonly passes: number;
+  readonly delivered_to: string | null;
   readonly client: string;
   readonly envelope: string;
 };
@@ -32,10 +33,14 @@ export type DeliveryRow = {
   readonly kind: DeliveryKind;
   readonly route: Route;
   readonly state: DeliveryState;
+  readonly blocked: number;
+  readonly released: number;
   readonly recipient: string;
+  readonly list: string | null;
   readonly user: string;
   readonly uid: string | null;
   readonly created_at: number;
+  readonly started_at: number | null;
   readonly due_at: number;
   readonly attempts: number;
   readonly answers: number;
@@ -75,6 +80,7 @@ export function messageOf(row: MessageRow): Message {
     ...(row.method !== null && { method: row.method }),
     ...(row.ends_at !== null && { endsAtMs: row.ends_at }),
     passes: row.passes,
+    ...(row.delivered_to !== null && { deliveredTo: JSON.parse(row.delivered_to) as string[] }),
   };
 }
 
@@ -87,10 +93,14 @@ export function deliveryOf(row: DeliveryRow, queueId: string): Delivery {
     route: row.route,
     state: row.state,
     recipient: row.recipient,
+    ...(row.list !== null && { list: row.list }),
     ...(row.user !== '' && { user: row.user }),
     ...(row.uid !== null && { uid: row.uid }),
     createdAt: row.created_at,
+    ...(row.started_at !== null && { startedAt: row.started_at }),
     dueAt: row.due_at,
+    blocked: row.blocked === 1,
+    released: row.released === 1,
     attempts: row.attempts,
     answers: row.answers,
     ...(row.held_at !== null && { heldAt: row.held_at }),

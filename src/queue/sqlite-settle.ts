@@ -1,10 +1,12 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Outcome } from '../mail/outcome.ts';
 import { Blocking, type EndedPost } from './sqlite-blocking.ts';
+import type { Intake } from './sqlite-intake.ts';
 import { withDecision } from './sqlite-rows.ts';
 import type { DeliveryState, LedgerRow, OperatorAction, Settlement, Told } from './store.ts';
 
 const OPEN = `('queued', 'held')`;
+const STAYS_OPEN: ReadonlySet<OperatorAction> = new Set(['retry', 'release', 'resume']);
 
 type OpenRow = {
   readonly message: number;
@@ -30,6 +32,8 @@ export class Settling {
   readonly #operate: Readonly<Record<OperatorAction, StatementSync>>;
   readonly #free: StatementSync;
   readonly #raise: StatementSync;
+  readonly #spell: StatementSync;
+  readonly #intake: Intake;
   readonly #blocking: Blocking;
   readonly #anyOpen: StatementSync;
   readonly #anyUntold: StatementSync;
@@ -39,13 +43,18 @@ export class Settling {
   readonly #dropBody: StatementSync;
   readonly #close: StatementSync;
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, intake: Intake) {
+    this.#intake = intake;
+    // A post does not age before its first attempt: not while it waited behind others, nor while it was held.
+    const starts = `kind = 'post' AND :attempted = 1 AND started_at IS NULL`;
     this.#open = db.prepare(
       `SELECT message, kind, uid, user, decisions FROM deliveries WHERE id = ? AND state IN ${OPEN}`,
     );
     this.#settle = db.prepare(`UPDATE deliveries SET
-      state = :state, due_at = coalesce(:dueAt, due_at), attempts = attempts + :attempted, answers = answers + :answered,
-      held_ms = held_ms + iif(state = 'held' AND :state <> 'held', :now - held_at, 0),
+      state = :state, blocked = iif(:uid IS NULL OR :state NOT IN ${OPEN}, 0, blocked),
+      due_at = coalesce(:dueAt, due_at), attempts = attempts + :attempted, answers = answers + :answered,
+      started_at = iif(${starts}, :now, started_at),
+      held_ms = iif(${starts}, 0, held_ms + iif(state = 'held' AND :state <> 'held', :now - held_at, 0)),
       held_at = iif(:state = 'held', coalesce(held_at, :now), NULL),
       outcome = coalesce(:outcome, outcome), decisions = :decisions, user = :user, uid = :uid, told = coalesce(:told, told),
       lease_owner = NULL, lease_until = NULL
@@ -55,13 +64,17 @@ export class Settling {
     const unhold = 'held_ms = held_ms + iif(held_at IS NULL, 0, :now - held_at), held_at = NULL';
     const final = (state: DeliveryState, more = '') =>
       db.prepare(`UPDATE deliveries SET
-      state = '${state}', ${unhold}, lease_owner = NULL, lease_until = NULL ${more}
+      state = '${state}', blocked = 0, ${unhold}, lease_owner = NULL, lease_until = NULL ${more}
       WHERE id = :id AND state IN ${OPEN} AND ${unleased} RETURNING message, kind, uid, user`);
     this.#free = db.prepare(`SELECT 1 FROM deliveries WHERE id = :id AND state IN ${OPEN} AND ${unleased}`);
     this.#operate = {
       retry: db.prepare(`UPDATE deliveries SET due_at = :now, lease_owner = NULL, lease_until = NULL
         WHERE id = :id AND state = 'queued' AND ${unleased} RETURNING message, kind, uid, user`),
-      release: db.prepare(`UPDATE deliveries SET state = 'queued', due_at = :now, ${unhold}
+      release: db.prepare(`UPDATE deliveries SET
+        state = 'queued', due_at = iif(state = 'held', :now, due_at), released = 1, ${unhold}
+        WHERE id = :id AND (state = 'held' OR state = 'queued' AND blocked = 1) AND ${unleased}
+        RETURNING message, kind, uid, user`),
+      resume: db.prepare(`UPDATE deliveries SET state = 'queued', due_at = :now, ${unhold}
         WHERE id = :id AND state = 'held' AND ${unleased} RETURNING message, kind, uid, user`),
       delete: final('deleted'),
       fail: final('failed', ', outcome = :outcome, told = :told'),
@@ -72,6 +85,8 @@ export class Settling {
       (user, uid, recurrence_id, author, organizer, sequence, dtstamp, digest, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET used_at = max(used_at, excluded.used_at),
         ${['organizer', 'sequence', 'dtstamp', 'digest'].map(raised).join(', ')}`);
+    this.#spell = db.prepare(`INSERT INTO spellings (user, uid, invited, used_at) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET invited = excluded.invited, used_at = max(used_at, excluded.used_at)`);
     this.#blocking = new Blocking(db);
     this.#anyOpen = db.prepare(`SELECT 1 FROM deliveries WHERE message = ? AND state IN ${OPEN} LIMIT 1`);
     this.#anyUntold = db.prepare(
@@ -112,7 +127,13 @@ export class Settling {
         told: settlement.told ?? null,
       });
       for (const raised of settlement.ledger ?? []) this.#raiseLedger(raised);
+      const { spelling, expansion } = settlement;
+      if (spelling !== undefined) this.#spell.run(spelling.user, spelling.uid, spelling.invited, now);
       const closed = state !== 'queued' && state !== 'held';
+      if (expansion !== undefined) {
+        if (!closed) throw new TypeError('a list is expanded once: the post that is replaced ends with it');
+        this.#intake.extend(row.message, expansion, now);
+      }
       if (closed) aftermath.messages.add(row.message);
       if (closed || user !== row.user || uid !== row.uid) note(aftermath, row);
       if (!closed && user !== row.user && uid !== null) this.#blocking.revise(uid, user);
@@ -162,7 +183,7 @@ export class Settling {
       const row = this.#operate[action].get({ id, now, ...more }) as Omit<OpenRow, 'decisions'> | undefined;
       if (row === undefined) continue;
       changed.add(id);
-      if (action === 'retry' || action === 'release') continue;
+      if (STAYS_OPEN.has(action)) continue;
       aftermath.messages.add(row.message);
       note(aftermath, row);
     }

@@ -64,14 +64,15 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       });
       await spool.prepare();
       const records = new Records(db);
-      const settling = new Settling(db);
+      const intake = new Intake(db);
+      const settling = new Settling(db, intake);
       if (options.exclusive) {
         db.exec('BEGIN IMMEDIATE');
         settling.recover(clock()); // the files that this drops are orphans below
         db.exec('COMMIT');
         await spool.deleteOrphans((name) => records.isSpooled(name), 'own-kind');
       }
-      return new SqliteStore({ db, file, lock, spool, records, settling, clock, options });
+      return new SqliteStore({ db, file, lock, spool, records, intake, settling, clock, options });
     } catch (error) {
       db.close();
       throw error;
@@ -88,6 +89,7 @@ type Parts = {
   readonly lock: DatabaseSync | undefined;
   readonly spool: Spool;
   readonly records: Records;
+  readonly intake: Intake;
   readonly settling: Settling;
   readonly clock: () => number;
   readonly options: SqliteStoreOptions;
@@ -108,7 +110,7 @@ class SqliteStore implements Store {
   #idTime: number;
   #idCount = 0;
 
-  constructor({ db, file, lock, spool, records, settling, clock, options }: Parts) {
+  constructor({ db, file, lock, spool, records, intake, settling, clock, options }: Parts) {
     this.#db = db;
     this.#clock = clock;
     this.#lock = lock;
@@ -116,7 +118,7 @@ class SqliteStore implements Store {
     this.#records = records;
     this.#commits = new GroupCommit(db, { busyTimeoutMs: options.busyTimeoutMs ?? 10_000 });
     this.#checkpointer = options.exclusive ? new Checkpointer(file, db, this.#commits) : undefined;
-    this.#intake = new Intake(db);
+    this.#intake = intake;
     this.#settling = settling;
     this.#owner = options.owner ?? `${process.pid}-${randomBytes(6).toString('hex')}`;
     this.#idTime = timeOfId(records.newestId());
@@ -179,6 +181,10 @@ class SqliteStore implements Store {
     return this.#records.ledger(user, uid);
   }
 
+  spelling(user: string, uid: string): string | undefined {
+    return this.#records.spelling(user, uid);
+  }
+
   message(queueId: string): { readonly message: Message; readonly deliveries: readonly Delivery[] } | undefined {
     return this.#records.message(queueId);
   }
@@ -205,6 +211,10 @@ class SqliteStore implements Store {
     return this.#records.byMessageId(messageId);
   }
 
+  passedTo(messageId: string, before?: string): readonly string[] {
+    return this.#records.passedTo(messageId, before);
+  }
+
   async sweep(
     now: number,
     keep: { readonly historyMs: number; readonly plainHistoryMs: number; readonly ledgerMs: number },
@@ -214,6 +224,7 @@ class SqliteStore implements Store {
       () => records.deleteSettled('calendar', now - keep.historyMs, SWEEP_CHUNK),
       () => records.deleteSettled('plain', now - keep.plainHistoryMs, SWEEP_CHUNK),
       () => records.deleteLedger(now - keep.ledgerMs, SWEEP_CHUNK),
+      () => records.deleteSpellings(now - keep.ledgerMs, SWEEP_CHUNK),
     ];
     for (const step of steps) while ((await this.#commits.run(step)) === SWEEP_CHUNK);
     await this.#spool.deleteOrphans((file) => records.isSpooled(file), now - ORPHAN_AGE_MS);

@@ -32,6 +32,8 @@ export type Message = {
   readonly endsAtMs?: number;
   /** How many of our own Received lines it carried when it came. */
   readonly passes: number;
+  /** Mailboxes of its Delivered-To fields, topmost first, at most ten: a list that was expanded on the way may be one. */
+  readonly deliveredTo?: readonly string[];
 };
 
 /** A recipient has up to two deliveries with lives of their own (docs: design, "up to two deliveries"). */
@@ -51,21 +53,29 @@ export type Delivery = {
   readonly kind: DeliveryKind;
   readonly route: Route;
   readonly state: DeliveryState;
-  /** Envelope address, for lists. */
+  /** Envelope address, for lists; of a post to a member of one, his own address. */
   readonly recipient: string;
+  /** The list that an expanded post came from, as its envelope recipient was written. Posts only. */
+  readonly list?: string;
   /** Key of the calendar user (`addressKey` of the entry's primary address); undefined while the directory has not said. Posts only. */
   readonly user?: string;
   /** UID in whose order it stands. Posts only. */
   readonly uid?: string;
   readonly createdAt: number;
+  /** When the first attempt that ended in an outcome was settled: a post's lifetime counts from here. */
+  readonly startedAt?: number;
   readonly dueAt: number;
+  /** Waits behind an earlier post of its key. */
+  readonly blocked: boolean;
+  /** An operator let it go: a hold that only waits for a person, or for the end of a move, is not put on it again. */
+  readonly released: boolean;
   /** Attempts that ended in an outcome. */
   readonly attempts: number;
   /** Attempts that the peer answered; goes into the iSchedule-Message-ID. */
   readonly answers: number;
   /** When it was held, while it is. */
   readonly heldAt?: number;
-  /** Time spent held so far; does not count against the lifetime. */
+  /** Time spent held since `startedAt`, or since it was created while there is none; does not count against the lifetime. */
   readonly heldMs: number;
   readonly outcome?: Outcome;
   /** The latest decision, and those before it, oldest first, when a later attempt decided otherwise. Posts only. */
@@ -75,6 +85,9 @@ export type Delivery = {
 
 export type NewDelivery = {
   readonly position: number;
+  /** In place of the envelope's address: a member of the list at `position`. With `list`. */
+  readonly recipient?: string;
+  readonly list?: string;
   readonly kind: DeliveryKind;
   readonly route: Route;
   readonly user?: string;
@@ -133,6 +146,23 @@ export type Settlement = {
   readonly attempted: boolean;
   /** Rows to raise; a row already there that is higher by (sequence, dtstamp) stays. */
   readonly ledger?: readonly LedgerRow[];
+  /** The post was written for another address than the object named: what to undo in his REPLY. */
+  readonly spelling?: Spelling;
+  /**
+   * Posts that take this one's place, for the members of its list: queued in the same transaction, unclaimed, each in
+   * the order of its own user with the rest of the UID, as if its message had come with them. Only beside a final
+   * `state`: settled a second time, a list is not expanded again.
+   */
+  readonly expansion?: readonly NewDelivery[];
+};
+
+/** By which address a calendar user was invited, where his calendar server knows him by another. */
+export type Spelling = {
+  /** `addressKey` of the address his calendar server knows. */
+  readonly user: string;
+  readonly uid: string;
+  /** The mailbox as the invitation spelled it. */
+  readonly invited: string;
 };
 
 /** A message with deliveries of it that this process holds the lease of. */
@@ -142,11 +172,13 @@ export type ListFilter = {
   readonly states?: readonly DeliveryState[];
   readonly recipient?: string;
   readonly kind?: DeliveryKind;
+  /** Only those whose latest decision is by this rule. */
+  readonly rule?: string;
   readonly limit?: number;
 };
 
 /** What an operator can do to deliveries that no attempt holds at the moment. */
-export type OperatorAction = 'retry' | 'release' | 'delete' | 'fail';
+export type OperatorAction = 'retry' | 'release' | 'resume' | 'delete' | 'fail';
 
 /**
  * The queue. Every promise that resolves has been committed durably (fsync); concurrent calls share a commit.
@@ -175,6 +207,8 @@ export type Store = {
   tell(told: ReadonlyMap<number, Told>, dsns: readonly NewMessage[]): Promise<void>;
   /** @returns every row of (user, uid) */
   ledger(user: string, uid: string): readonly LedgerRow[];
+  /** By which address this user was invited to this UID, when it was another than the one in the posted copy. */
+  spelling(user: string, uid: string): string | undefined;
   /** @returns undefined when no such message is known */
   message(queueId: string): { readonly message: Message; readonly deliveries: readonly Delivery[] } | undefined;
   /** The whole body. @throws when it is gone */
@@ -186,7 +220,14 @@ export type Store = {
   /** Messages whose Message-ID header field is this, oldest first (`imipd check --probe`). */
   byMessageId(messageId: string): readonly Message[];
   /**
-   * `retry`: due now; `release`: a held one is queued, due now; `delete`: final without a word; `fail`: final with
+   * Envelope recipients whom messages of this Message-ID had a post for, of the latest some thousand only: anybody can
+   * send any number of messages under one.
+   * @param before a queue id: only messages accepted before it
+   */
+  passedTo(messageId: string, before?: string): readonly string[];
+  /**
+   * `retry`: due now; `release`: a held one is queued, due now, and marked as let go by a person, and so is one that is
+   * blocked, where it stands; `resume`: as `release`, without the mark, since what it waited for has ended; `delete`: final without a word; `fail`: final with
    * `outcome`, told as the caller says.
    * @returns ids that were changed; one that an attempt holds, or that is final, is not. With `dsns`, which name their
    *   recipients already, either all are changed or none

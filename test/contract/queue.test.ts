@@ -100,6 +100,7 @@ describe.each(STORES)('a queue in %s', (_, open) => {
         method: 'REQUEST',
         endsAtMs: NOW + HOUR,
         passes: 2,
+        deliveredTo: ['bob@example.com', 'staff@example.com'],
       });
       await store.accept([{ message: full, body: { kind: 'inline', bytes: CONTENT }, deliveries: [mail()] }]);
       expect(store.message('A1')?.message).toEqual(full);
@@ -124,6 +125,8 @@ describe.each(STORES)('a queue in %s', (_, open) => {
         queueId: 'A1',
         state: 'queued',
         createdAt: NOW,
+        blocked: false,
+        released: false,
         attempts: 0,
         answers: 0,
         heldMs: 0,
@@ -152,6 +155,19 @@ describe.each(STORES)('a queue in %s', (_, open) => {
         },
       ]);
       expect(store.message('A1')?.deliveries).toEqual(accepted?.deliveries);
+    });
+
+    test('a post to a member of a list names him and his list', async () => {
+      const members = ['bob@example.com', 'carol@example.com'].map((recipient) =>
+        post({ uid: UID, user: recipient, recipient, list: 'staff@example.com' }),
+      );
+      const deliveries = await accept(incoming('A1', members, { recipients: ['Staff@example.com'] }));
+      expect(deliveries.map(({ position, recipient, list }) => ({ position, recipient, list }))).toEqual([
+        { position: 0, recipient: 'bob@example.com', list: 'staff@example.com' },
+        { position: 0, recipient: 'carol@example.com', list: 'staff@example.com' },
+      ]);
+      expect(store.message('A1')?.deliveries).toEqual(deliveries);
+      expect(store.list({ recipient: 'bob@example.com' }).map(({ id }) => id)).toEqual([deliveries[0]?.id]);
     });
 
     test('only what asks to be claimed is claimed, and no claim takes it a second time', async () => {
@@ -204,8 +220,13 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       const [first] = await accept(postOf('A1', earlier));
       const [accepted] = await store.accept([postOf('A2', later, { claim: true })]);
       expect(accepted?.claimed.size).toBe(blocked ? 0 : 1);
+      expect([accepted?.deliveries[0]?.blocked, stored(accepted!.deliveries[0]!.id)?.blocked]).toEqual([
+        blocked,
+        blocked,
+      ]);
       expect(await claimedIds()).toEqual([first?.id]);
       await settle(first!.id, 'delivered');
+      expect(stored(accepted!.deliveries[0]!.id)?.blocked).toBe(false);
       expect(await claimedIds()).toEqual(blocked ? [accepted?.deliveries[0]?.id] : []);
     });
 
@@ -233,6 +254,23 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       await store.operate('release', [first!.id], NOW);
       expect(await claimedIds()).toEqual([first?.id]);
     });
+
+    test('waits for nothing once it is taken out of order', async () => {
+      await accept(postOf('A1', 'bob@example.com', { claim: true }));
+      const [second] = await accept(postOf('A2', 'bob@example.com'));
+      await settle(second!.id, 'queued', { attempted: false, unordered: true, dueAt: NOW });
+      expect(await claimedIds()).toEqual([second?.id]);
+    });
+
+    test.each(['settlement', 'operator'] as const)(
+      'that was blocked is so no longer when its %s ends it',
+      async (who) => {
+        const [, second] = await accept(postOf('A1', 'bob@example.com'), postOf('A2', 'bob@example.com'));
+        if (who === 'operator') await store.operate('delete', [second!.id], now);
+        else await settle(second!.id, 'deleted', { attempted: false });
+        expect(stored(second!.id)).toMatchObject({ state: 'deleted', blocked: false });
+      },
+    );
 
     test('does not block one of another UID, one without a UID, or any mail', async () => {
       await accept(postOf('A1', 'bob@example.com', { claim: true }));
@@ -436,6 +474,34 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       expect(stored(delivery!.id)?.heldAt).toBeUndefined();
     });
 
+    test('a post starts when its first attempt is settled: what it waited and was held before does not age it', async () => {
+      const [delivery] = await accept(postOf('A1', 'bob@example.com'));
+      await settle(delivery!.id, 'held', { attempted: false });
+      now = NOW + HOUR;
+      await store.operate('resume', [delivery!.id], now);
+      await settle(delivery!.id, 'queued', { attempted: false, dueAt: now });
+      expect(stored(delivery!.id)).toMatchObject({ heldMs: HOUR });
+      expect(stored(delivery!.id)?.startedAt).toBeUndefined();
+      now = NOW + 2 * HOUR;
+      await settle(delivery!.id, 'queued', { outcome: DEFERRED, dueAt: now });
+      expect(stored(delivery!.id)).toMatchObject({ startedAt: NOW + 2 * HOUR, heldMs: 0 });
+    });
+
+    test('a post that has started keeps its start, and what it is held then is added up', async () => {
+      const [delivery] = await accept(postOf('A1', 'bob@example.com'));
+      await settle(delivery!.id, 'held', { outcome: DEFERRED });
+      now = NOW + HOUR;
+      await store.operate('resume', [delivery!.id], now);
+      await settle(delivery!.id, 'queued', { outcome: DEFERRED, dueAt: now });
+      expect(stored(delivery!.id)).toMatchObject({ startedAt: NOW, heldMs: HOUR, attempts: 2 });
+    });
+
+    test('mail ages from its acceptance: its attempts start nothing', async () => {
+      const [delivery] = await accept(incoming('A1'));
+      await settle(delivery!.id, 'queued', { outcome: DEFERRED, dueAt: NOW });
+      expect(stored(delivery!.id)?.startedAt).toBeUndefined();
+    });
+
     test('what is final already stays as it is', async () => {
       const [delivery] = await accept(incoming('A1'));
       await settle(delivery!.id, 'delivered', { outcome: DELIVERED });
@@ -491,6 +557,158 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       expect(await store.body('A1')).toEqual(CONTENT);
       await settle(two!.id, 'delivered');
       expect(await bodyIsGone('A1')).toBe(true);
+    });
+  });
+
+  describe('expanding a list', () => {
+    const BOB = member('bob@example.com');
+    const CAROL = member('carol@example.com');
+
+    /** A post to a member, as a settlement queues it. */
+    function member(recipient: string, more: Partial<NewDelivery> = {}): NewDelivery {
+      return post({ uid: UID, user: recipient, recipient, list: 'staff@example.com', ...more });
+    }
+    function toStaff(id: string, more: Partial<NewDelivery> = {}): NewMessage {
+      return incoming(id, [post({ uid: UID, ...more })], { recipients: ['staff@example.com'] });
+    }
+    async function expand(id: number, ...expansion: readonly NewDelivery[]): Promise<void> {
+      await settle(id, 'skipped', { attempted: false, expansion });
+    }
+    function blockedIds(): readonly string[] {
+      return store
+        .list({ states: ['queued', 'held'] })
+        .flatMap((d) => (d.blocked ? [`${d.queueId} ${d.recipient}`] : []));
+    }
+
+    test('puts a post for each member in place of the list’s', async () => {
+      const [list] = await accept(toStaff('A1', { claim: true }));
+      now = NOW + MINUTE;
+      await expand(list!.id, { ...BOB, dueAt: now, claim: true });
+      const common = { queueId: 'A1', position: 0, kind: 'post', route: 'calendar', uid: UID, blocked: false };
+      expect(store.message('A1')?.deliveries).toEqual([
+        { ...list, state: 'skipped' },
+        {
+          ...common,
+          id: expect.any(Number),
+          state: 'queued',
+          recipient: 'bob@example.com',
+          list: 'staff@example.com',
+          user: 'bob@example.com',
+          createdAt: now,
+          dueAt: now,
+          released: false,
+          attempts: 0,
+          answers: 0,
+          heldMs: 0,
+          decisions: [],
+        },
+      ]);
+      // Whoever settles gets no claim.
+      expect(
+        (await store.claim(now, 10)).map(({ deliveries }) => deliveries.map(({ recipient }) => recipient)),
+      ).toEqual([['bob@example.com']]);
+    });
+
+    test('keeps the body until the last member has his post', async () => {
+      const [list] = await accept(toStaff('A1'));
+      await expand(list!.id, BOB, CAROL);
+      for (const { id } of store.list({ states: ['queued'] })) {
+        expect(await bodyIsGone('A1')).toBe(false);
+        await settle(id, 'delivered');
+      }
+      expect(await bodyIsGone('A1')).toBe(true);
+    });
+
+    test('without members drops the body as any last settlement does', async () => {
+      const [list] = await accept(toStaff('A1'));
+      await expand(list!.id);
+      expect(await bodyIsGone('A1')).toBe(true);
+    });
+
+    test('happens once: a list that is closed is not expanded again', async () => {
+      const [list] = await accept(toStaff('A1'));
+      await expand(list!.id, BOB);
+      await expand(list!.id, BOB, CAROL);
+      expect(store.message('A1')?.deliveries).toHaveLength(2);
+    });
+
+    test('is refused beside a state that is not final', async () => {
+      const [list] = await accept(toStaff('A1'));
+      await expect(settle(list!.id, 'queued', { expansion: [BOB] })).rejects.toThrow(TypeError);
+      expect(store.message('A1')?.deliveries).toEqual([list]);
+    });
+
+    test('is all or nothing: a member at a position the envelope does not have undoes the settlement', async () => {
+      const [list] = await accept(toStaff('A1'));
+      await expect(expand(list!.id, BOB, member('carol@example.com', { position: 3 }))).rejects.toThrow(RangeError);
+      expect(store.message('A1')?.deliveries).toEqual([list]);
+    });
+
+    test('lets later posts go to whoever is no member, and keeps members in order', async () => {
+      const [list] = await accept(toStaff('A1'));
+      const [bobs, eves] = await accept(postOf('A2', 'bob@example.com'), postOf('A3', 'eve@example.com'));
+      expect(await claimedIds()).toEqual([list?.id]);
+      await expand(list!.id, BOB);
+      const [, bobsFirst] = store.message('A1')?.deliveries ?? [];
+      expect(await claimedIds()).toEqual([eves?.id, bobsFirst?.id]);
+      await settle(bobsFirst!.id, 'delivered');
+      expect(await claimedIds()).toEqual([bobs?.id]);
+    });
+
+    test('makes a member wait for an earlier post of his, and the others not', async () => {
+      const [earlier] = await accept(postOf('A1', 'bob@example.com'));
+      // The list's own post waits for everybody's; an operator took it out of the order.
+      const [list] = await accept(toStaff('A2'));
+      await settle(list!.id, 'queued', { attempted: false, unordered: true, dueAt: NOW });
+      await expand(list!.id, BOB, CAROL);
+      expect(blockedIds()).toEqual(['A2 bob@example.com']);
+      await settle(earlier!.id, 'delivered');
+      expect(blockedIds()).toEqual([]);
+    });
+
+    test('blocks posts of later messages that are there already, of members and of users not known', async () => {
+      const [list] = await accept(toStaff('A1'));
+      await settle(list!.id, 'held', { attempted: false, unordered: true });
+      await accept(postOf('A2', 'bob@example.com'), postOf('A3', 'eve@example.com'));
+      await accept(incoming('A4', [post({ uid: 'other@example.org' })]));
+      await accept(incoming('A5', [post({ uid: 'tea@example.org' })]));
+      expect(blockedIds()).toEqual([]);
+      await expand(list!.id, BOB, member('carol@example.com', { uid: 'tea@example.org' }));
+      expect(blockedIds()).toEqual(['A2 bob@example.com', 'A5 bob@example.com']);
+    });
+
+    test('to a member the directory has not named blocks every later post', async () => {
+      const [list] = await accept(toStaff('A1'));
+      await settle(list!.id, 'held', { attempted: false, unordered: true });
+      await accept(postOf('A2', 'bob@example.com'), postOf('A3', undefined));
+      await expand(list!.id, post({ uid: UID, recipient: 'new@example.com', list: 'staff@example.com' }));
+      expect(blockedIds()).toEqual(['A2 bob@example.com', 'A3 bob@example.com']);
+    });
+  });
+
+  describe('a spelling', () => {
+    const invited = { user: 'bob@example.com', uid: UID, invited: 'Bob.Brown@example.com' };
+
+    test('is remembered for its user and UID, and for no other', async () => {
+      const [one] = await accept(postOf('A1', 'bob@example.com'));
+      await settle(one!.id, 'delivered', { spelling: invited });
+      expect(store.spelling('bob@example.com', UID)).toBe('Bob.Brown@example.com');
+      expect(store.spelling('bob@example.com', 'other@example.org')).toBeUndefined();
+      expect(store.spelling('carol@example.com', UID)).toBeUndefined();
+    });
+
+    test('gives way to the one he was invited by last', async () => {
+      const [one, two] = await accept(postOf('A1', 'bob@example.com'), postOf('A2', 'bob@example.com'));
+      await settle(one!.id, 'delivered', { spelling: invited });
+      await settle(two!.id, 'delivered', { spelling: { ...invited, invited: 'bob+work@example.com' } });
+      expect(store.spelling('bob@example.com', UID)).toBe('bob+work@example.com');
+    });
+
+    test('of a post that is final already is not remembered', async () => {
+      const [one] = await accept(postOf('A1', 'bob@example.com'));
+      await settle(one!.id, 'delivered');
+      await settle(one!.id, 'delivered', { spelling: invited });
+      expect(store.spelling('bob@example.com', UID)).toBeUndefined();
     });
   });
 
@@ -608,6 +826,20 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       ]);
     });
 
+    test('a list by rule has those whose latest decision is by it', async () => {
+      const [was, is, open] = await accept(
+        ...['A1', 'A2', 'A3', 'A4'].map((id, n) => incoming(id, [post({ user: `user${n}@example.com` })])),
+      );
+      for (const one of [was, is]) await settle(one!.id, 'held', { attempted: false, decision: decision('moving') });
+      await settle(open!.id, 'queued', { attempted: false, dueAt: NOW, decision: decision('moving') });
+      await settle(was!.id, 'held', { attempted: false, decision: decision('not-attendee') });
+      const ids = (filter: Parameters<Store['list']>[0]): readonly number[] => store.list(filter).map(({ id }) => id);
+      expect(ids({ rule: 'moving' })).toEqual([is?.id, open?.id]);
+      expect(ids({ rule: 'moving', states: ['held'], kind: 'post' })).toEqual([is?.id]);
+      expect(ids({ rule: 'not-attendee' })).toEqual([was?.id]);
+      expect(ids({ rule: 'home-server' })).toEqual([]);
+    });
+
     test('counts are of what is open, by kind and state', async () => {
       const [, , held, done] = await accept(
         incoming('A1', [post(), mail()]),
@@ -617,6 +849,24 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       await settle(held!.id, 'held');
       await settle(done!.id, 'delivered');
       expect(store.counts()).toEqual({ 'post.queued': 1, 'post.held': 1, 'mail.queued': 1, 'mail.held': 0 });
+    });
+
+    test('who got posts of a Message-ID before is known, of the latest five thousand', async () => {
+      const same = { message: { messageId: '<probe@example.com>' } };
+      const [first] = await accept(incoming('A', [post(), mail()], same));
+      await accept(incoming('B', [mail()], same), incoming('C', [post()]), incoming('D', [post()], same));
+      expect(store.passedTo('<probe@example.com>')).toEqual([first!.recipient, first!.recipient]);
+      expect(store.passedTo('<probe@example.com>', 'D')).toEqual([first!.recipient]);
+      expect(store.passedTo('<probe@example.com>', 'A')).toEqual([]);
+      const flood = Array.from({ length: 60 }, (_, index) =>
+        incoming(
+          `F${index}`,
+          Array.from({ length: 100 }, () => post()),
+          same,
+        ),
+      );
+      await accept(...flood);
+      expect(store.passedTo('<probe@example.com>')).toHaveLength(5000);
     });
 
     test('messages are found by their Message-ID, oldest first', async () => {
@@ -655,7 +905,35 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       const { held, ...others } = await oneOfEach();
       now = NOW + HOUR;
       expect(await store.operate('release', [...Object.values(others), held], now)).toEqual(new Set([held]));
-      expect(stored(held)).toMatchObject({ state: 'queued', dueAt: now, heldMs: HOUR });
+      expect(stored(held)).toMatchObject({ state: 'queued', dueAt: now, heldMs: HOUR, released: true });
+    });
+
+    test('releases what is blocked where it stands: it still waits, and when', async () => {
+      const [first] = await accept(postOf('A1', 'bob@example.com'));
+      const [blocked] = await accept(postOf('A2', 'bob@example.com', { dueAt: NOW - MINUTE }));
+      now = NOW + HOUR;
+      expect(await store.operate('release', [first!.id, blocked!.id], now)).toEqual(new Set([blocked!.id]));
+      expect(stored(blocked!.id)).toEqual({ ...blocked, released: true, message: message('A2') });
+      expect(stored(first!.id)?.released).toBe(false);
+      expect(await claimedIds()).toEqual([first?.id]);
+    });
+
+    test('resumes what is held, due now, without the mark of a release, and nothing else', async () => {
+      const { held, ...others } = await oneOfEach();
+      const [, blocked] = await accept(postOf('B1', 'bob@example.com'), postOf('B2', 'bob@example.com'));
+      now = NOW + HOUR;
+      expect(await store.operate('resume', [...Object.values(others), held, blocked!.id], now)).toEqual(
+        new Set([held]),
+      );
+      expect(stored(held)).toMatchObject({ state: 'queued', dueAt: now, heldMs: HOUR, released: false });
+    });
+
+    test('leaves the mark of a release through later settlements', async () => {
+      const { held } = await oneOfEach();
+      await store.operate('release', [held], now);
+      await settle(held, 'held', { attempted: false });
+      await store.operate('resume', [held], now);
+      expect(stored(held)?.released).toBe(true);
     });
 
     test('deletes what is open, without a word, and its body', async () => {
@@ -723,6 +1001,17 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       });
       await store.sweep(NOW + 400 * DAY + 1, KEEP);
       expect(store.ledger('bob@example.com', UID).map(({ author }) => author)).toEqual(['carol@example.com']);
+    });
+
+    test('deletes spellings with the ledger’s time, by their last use', async () => {
+      const [one, two] = await accept(postOf('A1', 'bob@example.com'), postOf('A2', 'carol@example.com'));
+      const spelling = (user: string) => ({ user, uid: UID, invited: 'staff@example.com' });
+      await settle(one!.id, 'delivered', { spelling: spelling('bob@example.com') });
+      now = NOW + DAY;
+      await settle(two!.id, 'delivered', { spelling: spelling('carol@example.com') });
+      await store.sweep(NOW + 400 * DAY + 1, KEEP);
+      expect(store.spelling('bob@example.com', UID)).toBeUndefined();
+      expect(store.spelling('carol@example.com', UID)).toBe('staff@example.com');
     });
 
     test('deletes more than one transaction takes', async () => {

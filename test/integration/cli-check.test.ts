@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -160,6 +161,39 @@ describe('imipd check', () => {
         detail: 'none is configured: every recipient is unknown, all mail is passed on',
       },
       { what: `next hop 127.0.0.1:${nextHop.port}`, verdict: 'ok', detail: '220 sink.test SMTP' },
+    ]);
+  });
+});
+
+describe('imipd check of a coexistence', () => {
+  test('tells what of it can be seen from here', async () => {
+    const v6 = createHttpServer((request, response) => {
+      response.writeHead(request.url === '/version.wcap' ? 200 : 400).end();
+    });
+    v6.listen(0, '127.0.0.1');
+    await once(v6, 'listening');
+    const origin = `http://127.0.0.1:${(v6.address() as { port: number }).port}`;
+    await using nextHop = await MailSink.listen('smtp');
+    await using site = await folderWith({
+      'people.ldif': TRIAL_LDIF,
+      'calendars.properties': `example.com=${origin}/\nexample.net=${origin}/ischedule profile=cyrus\n`,
+      'imipd.yaml': lines(
+        'domains: [example.com, example.net]',
+        "listeners: [{name: inner, address: '127.0.0.1:0', origin: inside}]",
+        'directory: {kind: ldif, file: people.ldif, mapping: {marker: davStore, moving: {attribute: none, value: x}}}',
+        'calendar: {domain-map: calendars.properties}',
+        `next-hop: {address: '127.0.0.1:${nextHop.port}'}`,
+      ),
+    });
+    const { code, out } = await imipd(site.path, 'check');
+    v6.close();
+    expect(code).toBe(69);
+    expect(out.split('\n').filter((line) => /coexistence|WCAP/.test(line))).toEqual([
+      'error   coexistence: davStore is the marker of users on v7, and calendar.back-ends has no line: every post for them is deferred; add one for each value',
+      `ok      coexistence: users of example.com without davStore are on v6, ${origin}/, and get invitations by mail`,
+      `warning coexistence: users of example.net without davStore are posted to ${origin}/ischedule as profile cyrus; if that is v6, say profile=oracle-v6 in line 2 of the domain map`,
+      'warning coexistence: nothing marks a user who is being moved, so his posts go to v7 as soon as davStore is set, before his data is there; set directory.mapping.moving, directory.moving-group or directory.moving-file',
+      `ok      WCAP of ${origin}: answers`,
     ]);
   });
 });

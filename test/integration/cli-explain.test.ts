@@ -21,9 +21,18 @@ uid: mia
 mail: mia@example.com
 mailUserStatus: hold
 davStore: north
+
+dn: cn=team,o=example.com
+objectClass: inetMailGroup
+cn: team
+mail: team@example.com
+uniqueMember: uid=alice,o=example.com
+uniqueMember: uid=bob,o=example.com
+mgrpRFC822MailMember: petra@example.org
 `,
     'calendars.properties': `example.net=${MAP}\n`,
     'imipd.yaml': lines(
+      'hostname: gateway.example.com',
       'domains: [example.com]',
       'listeners:',
       "  - {name: in, address: '127.0.0.1:0'}",
@@ -52,59 +61,139 @@ const event = (change: Partial<EventFields>): EventFields => ({
   ...change,
 });
 
+/** What stands before the request that would be sent. */
+const consequenceOf = (out: string): string | undefined => out.split('\n').find((line) => line.startsWith('  →'));
+
+/** The request of the typical invitation; the token is a digest of the body. */
+const typicalRequest = (length: number, ...attendees: readonly string[]): string[] => [
+  '    POST /ischedule HTTP/1.1',
+  '    Host: 127.0.0.1:1',
+  '    iSchedule-Version: 1.0',
+  expect.stringMatching(/^ {4}iSchedule-Message-ID: QUEUE-ID\.[0-9a-f]{16}@gateway\.example\.com$/),
+  '    Originator: mailto:organizer@outside.invalid',
+  '    Recipient: mailto:alice@example.com',
+  '    Content-Type: text/calendar; component=VEVENT; method=REQUEST; charset=utf-8',
+  '    Cache-Control: no-cache, no-transform',
+  '    User-Agent: imipd',
+  `    Content-Length: ${length}`,
+  '',
+  '    BEGIN:VCALENDAR',
+  '    VERSION:2.0',
+  '    PRODID:-//imipd//explain//EN',
+  '    METHOD:REQUEST',
+  '    BEGIN:VEVENT',
+  '    UID:explain@outside.invalid',
+  '    DTSTAMP:20300101T000000Z',
+  '    DTSTART:20300102T090000Z',
+  '    DTEND:20300102T100000Z',
+  '    SUMMARY:Invitation',
+  '    SEQUENCE:0',
+  '    ORGANIZER:mailto:organizer@outside.invalid',
+  ...attendees.map((line) => `    ${line}`),
+  '    END:VEVENT',
+  '    END:VCALENDAR',
+];
+const AS_ALICE = 'ATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:alice@example.com';
+
 const TYPICAL = '  with a typical invitation from outside; --message FILE takes a real one';
 const SOMETHING = '  Is there something to schedule? yes: REQUEST of VEVENT explain@outside.invalid';
 
 describe('imipd explain', () => {
   test('tells every question and its answer, what would be posted where, and changes nothing', async () => {
-    expect(await explain({}, ALICE)).toEqual({
+    const { code, err, out } = await explain({}, ALICE);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out.split('\n')).toEqual([
+      'alice@example.com, mail on listener in (filter, outside)',
+      TYPICAL,
+      '  directory: people.ldif has uid=alice,o=example.com, by mail=alice@example.com',
+      '    mail alice@example.com; also a.adams@example.com; marker north; a calendar',
+      SOMETHING,
+      '  Whose recipient is it? uid=alice,o=example.com, by mail=alice@example.com',
+      '  Is the user being moved? no',
+      '  May its author say this? yes',
+      '  Is the recipient meant? yes, as alice@example.com',
+      '  Is it news? yes',
+      `  Which home server? ${NORTH}, because davStore is north`,
+      '  What does that server take? profile generic: REQUEST, REPLY, CANCEL',
+      `  → post: posted to ${NORTH} (profile generic) for alice@example.com; the mail is passed on, annotated`,
+      ...typicalRequest(365, AS_ALICE),
+      '',
+    ]);
+  });
+
+  test('shows the copy that a member of a list gets', async () => {
+    const { out } = await explain({}, ALICE, '--orcpt', 'team@example.com');
+    expect(out.split('\n')).toEqual([
+      'alice@example.com, mail on listener in (filter, outside)',
+      '  with a typical invitation from outside to team@example.com; --message FILE takes a real one',
+      '  directory: people.ldif has uid=alice,o=example.com, by mail=alice@example.com',
+      '    mail alice@example.com; also a.adams@example.com; marker north; a calendar',
+      SOMETHING,
+      '  Whose recipient is it? uid=alice,o=example.com, by mail=alice@example.com',
+      '  Is the user being moved? no',
+      '  May its author say this? yes',
+      '  Is the recipient meant? yes, as a member of team@example.com: he is in cn=team,o=example.com',
+      '  Is it news? yes',
+      `  Which home server? ${NORTH}, because davStore is north`,
+      '  What does that server take? profile generic: REQUEST, REPLY, CANCEL',
+      `  → post: posted to ${NORTH} (profile generic) for alice@example.com, as a member of team@example.com; the mail is passed on, annotated`,
+      ...typicalRequest(
+        467,
+        'ATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:team@example.com',
+        'ATTENDEE;MEMBER="mailto:team@example.com";PARTSTAT=NEEDS-ACTION;RSVP=TRUE:m',
+        ' ailto:alice@example.com',
+      ),
+      '',
+    ]);
+  });
+
+  test('of a list names the members who would get posts, and what becomes of each', async () => {
+    expect(await explain({}, 'team@example.com')).toEqual({
       code: 0,
       err: '',
       out: lines(
-        'alice@example.com, mail on listener in (filter, outside)',
+        'team@example.com, mail on listener in (filter, outside)',
         TYPICAL,
-        '  directory: people.ldif has uid=alice,o=example.com, by mail=alice@example.com',
-        '    mail alice@example.com; marker north; a calendar',
+        '  directory: people.ldif has cn=team,o=example.com, by mail=team@example.com',
+        '    mail team@example.com; a list of 2 by DN, 1 by address',
         SOMETHING,
-        '  Whose recipient is it? uid=alice,o=example.com, by mail=alice@example.com',
-        '  Is the user being moved? no',
+        '  Whose recipient is it? cn=team,o=example.com, a list, by mail=team@example.com',
         '  May its author say this? yes',
-        '  Is the recipient meant? yes, as alice@example.com',
-        '  Is it news? yes',
-        `  Which home server? ${NORTH}, because davStore is north`,
-        '  What does that server take? profile generic: REQUEST, REPLY, CANCEL',
-        `  → post: posted to ${NORTH} (profile generic) for alice@example.com; the mail is passed on, annotated`,
+        '  Is the recipient meant? yes, as team@example.com',
+        '  Who is in the list? 2 of its 3 members have a calendar with us',
+        '  → list: one post for each of 2 members of the list; the mail is passed on',
+        `    alice@example.com → post: posted to ${NORTH} (profile generic) for alice@example.com, as a member of team@example.com`,
+        '    bob@example.com → marker-unknown: tried again later, 4.3.5 davStore is south, which no calendar.back-ends line names',
       ),
     });
   });
 
   test('reads a message, and tells by which alias its recipient is meant', async () => {
     const message = invitationMail(event({ attendees: ['a.adams@example.com'] }));
-    expect(await explain({ 'mail.eml': message }, 'A.Adams@EXAMPLE.com', '--message', 'mail.eml')).toEqual({
-      code: 0,
-      err: '',
-      out: lines(
-        'A.Adams@example.com, mail on listener in (filter, outside)',
-        '  message: from olga@example.org, "REQUEST: Review", parts text/plain, text/calendar',
-        '  directory: people.ldif has uid=alice,o=example.com, by mailAlternateAddress=a.adams@example.com',
-        '    mail alice@example.com; marker north; a calendar',
-        '  Is there something to schedule? yes: REQUEST of VEVENT review@example.org',
-        '  Whose recipient is it? uid=alice,o=example.com, by mailAlternateAddress=a.adams@example.com',
-        '  Is the user being moved? no',
-        '  May its author say this? yes',
-        '  Is the recipient meant? yes, as a.adams@example.com',
-        '  Is it news? yes',
-        `  Which home server? ${NORTH}, because davStore is north`,
-        '  What does that server take? profile generic: REQUEST, REPLY, CANCEL',
-        `  → post: posted to ${NORTH} (profile generic) for alice@example.com, written for a.adams@example.com; the mail is passed on, annotated`,
-      ),
-    });
+    const { code, err, out } = await explain({ 'mail.eml': message }, 'A.Adams@EXAMPLE.com', '--message', 'mail.eml');
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out.split('\n').slice(0, 13)).toEqual([
+      'A.Adams@example.com, mail on listener in (filter, outside)',
+      '  message: from olga@example.org, "REQUEST: Review", parts text/plain, text/calendar',
+      '  directory: people.ldif has uid=alice,o=example.com, by mailAlternateAddress=a.adams@example.com',
+      '    mail alice@example.com; also a.adams@example.com; marker north; a calendar',
+      '  Is there something to schedule? yes: REQUEST of VEVENT review@example.org',
+      '  Whose recipient is it? uid=alice,o=example.com, by mailAlternateAddress=a.adams@example.com',
+      '  Is the user being moved? no',
+      '  May its author say this? yes',
+      '  Is the recipient meant? yes, as a.adams@example.com',
+      '  Is it news? yes',
+      `  Which home server? ${NORTH}, because davStore is north`,
+      '  What does that server take? profile generic: REQUEST, REPLY, CANCEL',
+      `  → post: posted to ${NORTH} (profile generic) for alice@example.com, written for a.adams@example.com; the mail is passed on, annotated`,
+    ]);
+    expect(out.match(/^ {4}ATTENDEE.*$/gm)).toEqual([expect.stringMatching(/:mailto:alice@example\.com$/)]);
   });
 
   test('reads a message whose lines end in LF alone', async () => {
     const message = invitationMail(event({})).replaceAll('\r\n', '\n');
     const { out } = await explain({ 'mail.eml': message }, ALICE, '--message', 'mail.eml');
-    expect(out.split('\n').at(-2)).toMatch(/^ {2}→ post: posted to /);
+    expect(consequenceOf(out)).toMatch(/^ {2}→ post: posted to /);
   });
 
   test('names the repairs of a message', async () => {
@@ -143,13 +232,13 @@ describe('imipd explain', () => {
       'a recipient who is being moved has his post held',
       ['mia@example.com'],
       '',
-      'moving: held (moving) until released; the mail is passed on, annotated',
+      'moving: held (moving) until the move ends; the mail is passed on, annotated',
     ],
     [
       'a recipient whose marker names no back end has his post deferred',
       ['bob@example.com'],
       '',
-      'marker-unknown: tried again later, 4.3.5 davStore is south, which no calendar.back-ends line names; the mail is passed on, annotated',
+      'marker-unknown: tried again later, 4.3.5 davStore is south, which no calendar.back-ends line names; the mail is passed on, annotated; an alarm for the administrator',
     ],
     [
       'an outsider gets his mail only',
@@ -173,13 +262,13 @@ describe('imipd explain', () => {
       'a room that nobody invited holds the message for a person',
       ['room1@example.com', '--listener', 'rooms', '--message', 'mail.eml'],
       invitationMail(event({})),
-      'not-attendee: held (the recipient is not among the ATTENDEEs) until released',
+      'not-attendee: held (the recipient is not among the ATTENDEEs) until released; an alarm for the administrator',
     ],
   ];
   for (const [title, args, file, says] of consequences) {
     test(`tells that ${title}`, async () => {
       const { code, out, err } = await explain({ 'mail.eml': file }, ...args);
-      expect({ code, err, says: out.split('\n').at(-2) }).toEqual({ code: 0, err: '', says: `  → ${says}` });
+      expect({ code, err, says: consequenceOf(out) }).toEqual({ code: 0, err: '', says: `  → ${says}` });
     });
   }
 
@@ -204,6 +293,7 @@ describe('imipd explain', () => {
         post: { kind: 'post', server: { url: NORTH, profile: 'generic' }, recipient: ALICE },
         annotate: true,
       },
+      request: expect.arrayContaining(['POST /ischedule HTTP/1.1', 'Recipient: mailto:alice@example.com']),
     });
     expect(told.decision.steps).toHaveLength(8);
     expect(told.examination.object).not.toHaveProperty('content');
@@ -211,6 +301,7 @@ describe('imipd explain', () => {
 
   const wrong: readonly [title: string, args: readonly string[], code: number, says: string][] = [
     ['no address', ['alice'], 64, 'got alice, want an address such as bob@example.com\n'],
+    ['no list', [ALICE, '--orcpt', 'team'], 64, 'got team, want an address such as bob@example.com\n'],
     [
       'a message that is not there',
       [ALICE, '--message', 'gone.eml'],

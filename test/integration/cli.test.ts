@@ -144,7 +144,7 @@ describe('a command line', () => {
 });
 
 describe('serve without a configuration', () => {
-  test('runs a trial site in the folder it was started in, and says where mail goes in', async () => {
+  test('runs a trial site in the folder it was started in, and says where mail goes in; SIGHUP ends it', async () => {
     await using folder = await folderWith({});
     const child = spawn(process.execPath, [join(root, 'src/main.ts')], {
       cwd: folder.path,
@@ -173,7 +173,7 @@ describe('serve without a configuration', () => {
       expect(readEvent(join(site, 'calendars', 'north'), ALICE, event.uid)).toContain('SUMMARY:Review');
       expect(await readMailbox(join(site, 'mailboxes'), ALICE)).toHaveLength(1);
     } finally {
-      child.kill('SIGTERM');
+      child.kill('SIGHUP');
     }
     expect(await ended).toEqual([0, null]);
   });

@@ -36,7 +36,7 @@ export class PeopleDirectory {
 
   /** The section `directory` of imipd.yaml, for a gateway that does not wait for it long. */
   get yaml(): string {
-    return `{kind: ldap, servers: ['${this.#server?.url}'], base: o=isp, connect-timeout: 2s, search-timeout: 2s}`;
+    return `{kind: ldap, servers: ['${this.#server?.url}'], base: o=isp, connect-timeout: 2s, search-timeout: 2s, cache: {ttl: 0s, miss-ttl: 0s}}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

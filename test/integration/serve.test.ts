@@ -58,23 +58,19 @@ describe('the process of the gateway', () => {
     ]);
   });
 
-  test('opens its log anew on SIGHUP, and ends on SIGHUP where the log is standard output', async () => {
-    await using gateway = await startGateway(yaml(await freePort()));
-    expect(await gateway.kill('SIGHUP')).toBe(0);
-    expect(gateway.log.at(-1)?.event).toBe('stopped');
-
-    const log = join(gateway.folder, 'imipd.log');
-    gateway.write(`${yaml(await freePort())}log: {file: imipd.log}\n`);
-    const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', gateway.config], { cwd: root });
+  test('opens its log anew on SIGHUP, and reads its configuration again', async () => {
+    await using folder = await folderWith({ 'imipd.yaml': `${yaml(await freePort())}log: {file: imipd.log}\n` });
+    const log = join(folder.path, 'imipd.log');
+    const child = spawn(process.execPath, [join(root, 'src/main.ts'), 'serve'], { cwd: folder.path });
     const events = async (file: string) =>
       (await readFile(file, 'utf8').catch(() => '')).match(/(?<="event":")[^"]*/g) ?? [];
     await expect.poll(() => events(log), { timeout: 20_000 }).toEqual(['listening', 'ready']);
     await rename(log, `${log}.1`);
     child.kill('SIGHUP');
-    await expect.poll(() => existsSync(log), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => events(log), { timeout: 20_000 }).toEqual(['reloaded']);
     child.kill('SIGTERM');
     expect(await once(child, 'close')).toEqual([0, null]);
-    expect(await events(log)).toEqual(['stopping', 'stopped']);
+    expect(await events(log)).toEqual(['reloaded', 'stopping', 'stopped']);
   });
 
   test.skipIf(!existsSync('/dev/full'))('serves and ends although its log cannot be written', async () => {

@@ -108,7 +108,7 @@ export async function calmDown({ calendar, mailboxes, world }: SmallSite): Promi
 
 /** Submits by one of the site's listeners; LMTP when its name says so. */
 export async function send(
-  site: SmallSite,
+  site: Pick<SmallSite, 'gateway'>,
   listener: string,
   submission: Omit<Submission, 'protocol'>,
 ): Promise<SubmissionResult> {
@@ -184,17 +184,17 @@ export async function mailFor(sink: MailSink, recipient: string, text: string): 
 }
 
 /** Each delivery of a message as `post to a@b: state`, once none of them is `queued` any more. */
-export async function outcomesOf(site: SmallSite, queueId: string): Promise<readonly string[]> {
+export async function outcomesOf(site: Pick<SmallSite, 'store'>, queueId: string): Promise<readonly string[]> {
   await expect.poll(() => deliveriesOf(site, queueId).map(({ state }) => state), QUEUE_POLL).not.toContain('queued');
   return statesOf(site, queueId);
 }
 
 /** Each delivery of a message as `post to a@b: state`, now. */
-export function statesOf(site: SmallSite, queueId: string): readonly string[] {
+export function statesOf(site: Pick<SmallSite, 'store'>, queueId: string): readonly string[] {
   return deliveriesOf(site, queueId).map(({ kind, recipient, state }) => `${kind} to ${recipient}: ${state}`);
 }
 
-export function deliveriesOf(site: SmallSite, queueId: string): readonly Delivery[] {
+export function deliveriesOf(site: Pick<SmallSite, 'store'>, queueId: string): readonly Delivery[] {
   return site.store.message(queueId)?.deliveries ?? [];
 }
 

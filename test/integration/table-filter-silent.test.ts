@@ -30,7 +30,7 @@ describe('mail in line while directory or calendar server do not answer', () => 
     site = await startSmallSite({
       listeners: ['name: in', 'name: in-lmtp, protocol: lmtp'],
       directory: directory.yaml,
-      queue: ['annotate-wait: 400ms'],
+      queue: ['annotate-wait: 400ms', 'move-poll: 1s'],
       more: 'ischedule: {timeout: 1s}',
     });
   });
@@ -129,17 +129,27 @@ describe('mail in line while directory or calendar server do not answer', () => 
     expect(site.mailboxes.mails.filter((mail) => mail.content.includes(uid))).toHaveLength(1);
   });
 
-  test('a held post is posted when it is released after the move, and held again before', async () => {
+  test('a post held for a move is posted when the move ends', async () => {
     const carol = SPECIAL.moving;
     directory.people.set(carol, { ...personOf(carol), mailUserStatus: ['hold'] });
     const uid = 'moved@example.org';
     const sent = await send(site, 'in', { from: OLGA, to: [carol], message: requestMail({ uid, attendees: [carol] }) });
     const id = queueIdOf(sent);
-    const held = [`post to ${carol}: held`, `mail to ${carol}: delivered`];
-    expect(await outcomesOf(site, id)).toEqual(held);
-    expect((await site.gateway.command('queue', 'release', id)).code).toBe(0);
-    expect(await outcomesOf(site, id)).toEqual(held);
+    expect(await outcomesOf(site, id)).toEqual([`post to ${carol}: held`, `mail to ${carol}: delivered`]);
+    expect(site.calendar.of(uid)).toEqual([]);
     directory.people.set(carol, personOf(carol));
+    await site.gateway.waitForLog((line) => line.event === 'move-ended' && line.to === carol);
+    expect(await outcomesOf(site, id)).toEqual([`post to ${carol}: delivered`, `mail to ${carol}: delivered`]);
+    expect(site.calendar.of(uid)).toMatchObject([{ recipients: [carol] }]);
+  });
+
+  test('a post held for a move is posted when a person releases it, though the mark still stands', async () => {
+    const carol = SPECIAL.moving;
+    directory.people.set(carol, { ...personOf(carol), mailUserStatus: ['hold'] });
+    const uid = 'released@example.org';
+    const sent = await send(site, 'in', { from: OLGA, to: [carol], message: requestMail({ uid, attendees: [carol] }) });
+    const id = queueIdOf(sent);
+    expect(await outcomesOf(site, id)).toEqual([`post to ${carol}: held`, `mail to ${carol}: delivered`]);
     expect((await site.gateway.command('queue', 'release', id)).code).toBe(0);
     expect(await outcomesOf(site, id)).toEqual([`post to ${carol}: delivered`, `mail to ${carol}: delivered`]);
     expect(site.calendar.of(uid)).toMatchObject([{ recipients: [carol] }]);

@@ -18,8 +18,15 @@ type Step =
       readonly picks: readonly number[];
       readonly state: DeliveryState;
       readonly user: string | undefined;
+      readonly unordered: boolean;
     }
-  | { readonly kind: 'operate'; readonly pick: number; readonly action: 'delete' | 'release' };
+  | {
+      readonly kind: 'expand';
+      readonly pick: number;
+      readonly uid: string;
+      readonly users: readonly (string | undefined)[];
+    }
+  | { readonly kind: 'operate'; readonly pick: number; readonly action: 'delete' | 'release' | 'resume' };
 
 const user = fc.constantFrom(...USERS);
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -33,18 +40,25 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     picks: fc.array(fc.nat(1000), { minLength: 1, maxLength: 4 }),
     state: fc.constantFrom<DeliveryState[]>('delivered', 'delivered', 'queued', 'held', 'skipped'),
     user,
+    unordered: fc.constantFrom(false, false, false, true),
+  }),
+  fc.record({
+    kind: fc.constant('expand' as const),
+    pick: fc.nat(1000),
+    uid: fc.constantFrom(...UIDS),
+    users: fc.array(user, { maxLength: 3 }),
   }),
   fc.record({
     kind: fc.constant('operate' as const),
     pick: fc.nat(1000),
-    action: fc.constantFrom('delete' as const, 'release' as const),
+    action: fc.constantFrom('delete' as const, 'release' as const, 'resume' as const),
   }),
 );
 
 type Row = {
   readonly id: number;
   readonly message: number;
-  readonly uid: string;
+  readonly uid: string | null;
   readonly user: string;
   readonly blocked: number;
 };
@@ -53,6 +67,7 @@ type Row = {
 function isBlocked(row: Row, open: readonly Row[]): boolean {
   return open.some(
     (other) =>
+      other.uid !== null &&
       other.uid === row.uid &&
       other.message < row.message &&
       (other.user === '' || row.user === '' || other.user === row.user),
@@ -76,10 +91,16 @@ async function run(
     const ids = [...new Set(step.picks.flatMap(pick))];
     const known = step.user === undefined ? {} : { user: step.user };
     await store.settle(
-      ids.map((id) => ({ id, state: step.state, attempted: true, ...known })),
+      ids.map((id) => ({ id, state: step.state, attempted: true, unordered: step.unordered, ...known })),
       [],
       NOW,
     );
+  } else if (step.kind === 'expand') {
+    const expansion = step.users.map((name) =>
+      post({ uid: step.uid, recipient: name ?? 'alias@example.com', ...(name !== undefined && { user: name }) }),
+    );
+    const settlements = pick(step.pick).map((id) => ({ id, state: 'skipped' as const, attempted: false, expansion }));
+    await store.settle(settlements, [], NOW);
   } else {
     await store.operate(step.action, pick(step.pick), NOW);
   }

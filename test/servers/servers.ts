@@ -33,13 +33,19 @@ export type Slapd = RealServer & {
   readonly bindDn: string;
 };
 
-/** @param options.ldif file to load in place of the sample directory */
-export async function startSlapd(options: { readonly ldif?: string } = {}): Promise<Slapd> {
+/**
+ * @param options.ldif file to load in place of the sample directory
+ * @param options.maxSizeBytes what the database may grow to; 64 MiB when absent
+ */
+export async function startSlapd(
+  options: { readonly ldif?: string; readonly maxSizeBytes?: number } = {},
+): Promise<Slapd> {
   const [ldap, ldaps] = (await freePorts(2)) as [number, number];
   const server = await up('slapd', {
     SLAPD_LDAP: ldap,
     SLAPD_LDAPS: ldaps,
     ...(options.ldif === undefined ? {} : { SLAPD_LDIF: options.ldif }),
+    ...(options.maxSizeBytes === undefined ? {} : { SLAPD_MAXSIZE: options.maxSizeBytes }),
   });
   return {
     ...server,

@@ -5,6 +5,7 @@ set -euo pipefail
 
 LDAP=${SLAPD_LDAP:-3389}  LDAPS=${SLAPD_LDAPS:-3636}
 LDIF=${SLAPD_LDIF:-$HERE/ldap/sample.ldif}   # loaded once, into an empty DIR
+MAXSIZE=${SLAPD_MAXSIZE:-67108864}            # octets the database may grow to
 ROOT_DN=cn=admin,o=isp  PASSWORD=secret      # the gateway binds as cn=gateway,o=isp
 
 do_install() { apt_install slapd ldap-utils openssl; }
@@ -25,8 +26,12 @@ TLSCertificateFile    $d/tls/server.pem
 TLSCertificateKeyFile $d/tls/server.key
 # No anonymous access at all: a client that forgets to bind must notice.
 disallow bind_anon
+# The gateway's account may read the server's configuration, for its indexes, and nobody else may.
+database config
+access to * by dn.exact="cn=gateway,o=isp" read
 database mdb
-maxsize 67108864
+maxsize $MAXSIZE
+limits dn.exact="cn=gateway,o=isp" size=unlimited
 suffix "o=isp"
 rootdn "$ROOT_DN"
 rootpw $PASSWORD

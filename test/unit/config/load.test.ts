@@ -11,6 +11,7 @@ describe('a configuration that is right', () => {
     expect(loaded).toEqual({
       ok: true,
       warnings: [],
+      files: [`${folder.path}/people.ldif`],
       config: {
         hostname: hostname(),
         state: `${folder.path}/var`,
@@ -38,7 +39,15 @@ describe('a configuration that is right', () => {
             replyWaitMs: 3000,
           },
         ],
-        directory: { kind: 'ldif', file: `${folder.path}/people.ldif`, preset: 'sun', subAddress: '+', mapping: {} },
+        directory: {
+          kind: 'ldif',
+          file: `${folder.path}/people.ldif`,
+          preset: 'sun',
+          subAddress: '+',
+          groupLimit: 1000,
+          catchAll: 'mail',
+          mapping: {},
+        },
         calendar: { backEnds: new Map(), default: { url: 'http://127.0.0.1:8080/', profile: 'generic' } },
         ischedule: {
           timeoutMs: 30_000,
@@ -71,6 +80,8 @@ describe('a configuration that is right', () => {
           historyMs: 604_800_000,
           plainHistoryMs: 86_400_000,
           ledgerMs: 34_560_000_000,
+          movePollMs: 60_000,
+          holdLimitMs: 86_400_000,
           concurrency: 200,
         },
         annotate: { statusHeader: 'iMIP-Gateway-Status', meetingHeaders: true },

@@ -32,11 +32,16 @@ describe('what the rules know of a configuration', () => {
       domains: new Set(['example.com', 'example.net']),
       subAddressSeparators: '+-',
       homes: { marker: 'davStore', backEnds: new Map([['north', NORTH]]), defaultBackEnd: NORTH, domainMap: [] },
+      catchAll: 'mail',
     });
   });
 
   test('has no separators when sub-addresses are off', () => {
     expect(policyOf(site({ directory: directory({ 'sub-address': 'none' }) })).subAddressSeparators).toBe('');
+  });
+
+  test('is whether a match by catch-all alone is posted to', () => {
+    expect(policyOf(site({ directory: directory({ 'catch-all': 'post' }) })).catchAll).toBe('post');
   });
 
   const markers: readonly [title: string, sections: Readonly<Record<string, unknown>>, marker: string | undefined][] = [

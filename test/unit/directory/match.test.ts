@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { choose, question } from '../../../src/directory/match.ts';
+import { catchAllQuestion, choose, chooseCatchAll, question } from '../../../src/directory/match.ts';
 import { PRESETS } from '../../../src/directory/presets.ts';
 import { entryReader, type MappedEntry } from '../../../src/directory/schema.ts';
 
@@ -29,16 +29,30 @@ describe('what is asked for an address', () => {
   test('its domain in both forms, its local part as it is', () => {
     expect(question('Jörg@BÜCHER.example', '+')).toMatchObject({
       address: 'Jörg@xn--bcher-kva.example',
-      spellings: ['Jörg@xn--bcher-kva.example', 'Jörg@bücher.example'],
+      domain: 'xn--bcher-kva.example',
+      tiers: [{ spellings: ['Jörg@xn--bcher-kva.example', 'Jörg@bücher.example'] }],
     });
   });
 
   test('the mailbox too, when there is a sub-address', () => {
     expect(question('bob+work+x@example.com', '+')).toMatchObject({
-      spellings: ['bob+work+x@example.com'],
-      base: { address: 'bob@example.com', spellings: ['bob@example.com'], detail: 'work+x' },
+      tiers: [
+        { spellings: ['bob+work+x@example.com'] },
+        { address: 'bob@example.com', spellings: ['bob@example.com'], detail: 'work+x' },
+      ],
     });
-    expect(question('bob-work@example.com', '+-')?.base?.detail).toBe('work');
+    expect(question('bob-work@example.com', '+-')?.tiers[1]?.detail).toBe('work');
+  });
+
+  test('both in the domain its own is another name of, after the address itself', () => {
+    const asked = question('bob+work@alias.example', '+', 'example.com');
+    expect(asked?.tiers.map(({ address }) => address)).toEqual([
+      'bob+work@alias.example',
+      'bob+work@example.com',
+      'bob@alias.example',
+      'bob@example.com',
+    ]);
+    expect(catchAllQuestion(asked!).map(({ key }) => key)).toEqual(['@alias.example', '@example.com']);
   });
 
   test.for([
@@ -46,7 +60,7 @@ describe('what is asked for an address', () => {
     ['+work@example.com', '+'],
     ['bob-work@example.com', '+'],
   ])('%s with the separators "%s" has no sub-address', ([address, separators]) => {
-    expect(question(address!, separators!)?.base).toBeUndefined();
+    expect(question(address!, separators!)?.tiers).toHaveLength(1);
   });
 
   test.for([
@@ -91,5 +105,15 @@ describe('the entries chosen', () => {
     expect(chosen('a  b@example.com', '+', user('a', 'a b@example.com'))).toEqual([
       { dn: 'uid=a', matchedBy: "the directory's own matching of a  b@example.com", detail: undefined },
     ]);
+  });
+
+  test('are, of a catch-all, only those that have the domain as an address', () => {
+    const asked = catchAllQuestion(question('nobody@BÜCHER.example', '+')!);
+    expect(asked[0]?.spellings).toEqual(['@xn--bcher-kva.example', '@bücher.example']);
+    const rest = user('rest', 'rest@example.com', '@Bücher.example');
+    expect(chooseCatchAll(asked, [user('a', 'a@example.com'), rest])).toEqual([
+      expect.objectContaining({ dn: 'uid=rest', catchAll: true, matchedBy: 'mailAlternateAddress=@Bücher.example' }),
+    ]);
+    expect(rest.entry.addresses).toEqual(['rest@example.com']);
   });
 });

@@ -46,7 +46,7 @@ describe('an entry read by the Sun preset', () => {
       mail: ['e@example.com'],
       mailUserStatus: ['Hold'],
     })?.entry;
-    expect(entry).toMatchObject({ moving: true, status: [] });
+    expect(entry).toMatchObject({ moving: true, movingBy: 'mailUserStatus=hold', status: [] });
   });
 
   test.for([
@@ -131,6 +131,86 @@ describe('an entry read by another mapping', () => {
   });
 });
 
+describe('an entry read by the Active Directory preset', () => {
+  const ad = PRESETS['active-directory'];
+  const user = {
+    objectClass: ['top', 'person', 'organizationalPerson', 'user'],
+    mail: ['ann@mail.example.com'],
+    userPrincipalName: ['asmith@corp.example.com'],
+    proxyAddresses: [
+      'smtp:a.smith@example.com',
+      'SMTP:Ann@example.com',
+      'X500:/o=Example/cn=ann',
+      'sip:ann@example.com',
+    ],
+  };
+  const statusOf = (others: Readonly<Record<string, readonly string[]>>) => {
+    const entry = read(ad, { ...user, ...others })?.entry;
+    return [entry?.kind, ...(entry?.status ?? []).map(({ scope, value }) => `${scope} ${value}`)];
+  };
+
+  test('has the SMTP: address in capitals as its primary one, then mail, the others and the name to log in with', () => {
+    expect(read(ad, user)?.entry).toMatchObject({
+      kind: 'user',
+      calendar: true,
+      mail: 'Ann@example.com',
+      addresses: ['Ann@example.com', 'ann@mail.example.com', 'a.smith@example.com', 'asmith@corp.example.com'],
+    });
+    expect(read(ad, { ...user, proxyAddresses: ['smtp:a.smith@example.com'] })?.entry.mail).toBe(
+      'ann@mail.example.com',
+    );
+  });
+
+  test.for([
+    [{ userAccountControl: ['512'] }, ['user']],
+    [{ userAccountControl: ['514'] }, ['user', 'user disabled']],
+    [{ userAccountControl: ['66050'], msExchRecipientTypeDetails: ['1'] }, ['user', 'user disabled']],
+    [{ userAccountControl: ['514'], msExchRecipientTypeDetails: ['4'] }, ['user']],
+    [{ userAccountControl: ['514'], msExchRecipientTypeDetails: ['16'] }, ['resource']],
+    [{ userAccountControl: ['514'], msExchResourceDisplay: ['Room'] }, ['resource']],
+    [{ userAccountControl: ['512'], msExchRecipientTypeDetails: ['32'] }, ['resource']],
+  ] as const)('with %o it is %o', ([others, expected]) => {
+    expect(statusOf(others)).toEqual(expected);
+  });
+});
+
+describe('a list read by the Sun preset', () => {
+  const list = { objectClass: ['inetMailGroup'], mail: ['team@example.com'] };
+
+  test('names its members as its entry does', () => {
+    const entry = read(sun, {
+      ...list,
+      uniqueMember: ['uid=a,o=isp', 'uid=b,o=isp'],
+      mgrpRFC822MailMember: ['c@example.org'],
+      memberURL: ['ldap:///o=isp??sub?(uid=d*)'],
+      mgrpBroadcasterPolicy: ['NO_REQUIREMENTS'],
+    })?.entry;
+    expect(entry?.group).toEqual({
+      memberDns: ['uid=a,o=isp', 'uid=b,o=isp'],
+      memberAddresses: ['c@example.org'],
+      memberUrls: ['ldap:///o=isp??sub?(uid=d*)'],
+    });
+  });
+
+  test.for(['mgrpAllowedBroadcaster', 'mgrpAllowedDomain', 'mgrpModerator'])(
+    'that has %s is restricted by it',
+    (name) => {
+      expect(read(sun, { ...list, [name]: ['x'] })?.entry.group?.restrictedBy).toBe(name);
+    },
+  );
+});
+
+test('the attribute of a single user’s server is read where one is configured', () => {
+  const mapping = { ...sun, serverAttribute: 'labeledURI' };
+  const person = {
+    objectClass: ['inetMailUser'],
+    mail: ['a@example.com'],
+    labeledURI: ['https://cal.example.com/ profile=cyrus'],
+  };
+  expect(read(mapping, person)?.entry.server).toBe('https://cal.example.com/ profile=cyrus');
+  expect(read(sun, person)?.entry).not.toHaveProperty('server');
+});
+
 test('a look-up reads what the mapping names, each attribute once', () => {
   expect(neededAttributes(sun)).toEqual([
     'objectClass',
@@ -138,11 +218,24 @@ test('a look-up reads what the mapping names, each attribute once', () => {
     'mailAlternateAddress',
     'mailEquivalentAddress',
     'inetUserStatus',
+    'inetGroupStatus',
     'mailUserStatus',
     'inetMailGroupStatus',
     'icsStatus',
     'icsAllowedServiceAccess',
     'davStore',
     'mailHost',
+    'uniqueMember',
+    'mgrpRFC822MailMember',
+    'rfc822MailMember',
+    'memberURL',
+    'mgrpDeliverTo',
+    'mgrpAllowedBroadcaster',
+    'mgrpDisallowedBroadcaster',
+    'mgrpAllowedDomain',
+    'mgrpDisallowedDomain',
+    'mgrpModerator',
+    'mgrpBroadcasterPolicy',
+    'mgrpAuthPassword',
   ]);
 });

@@ -62,7 +62,7 @@ function scene(change: {
     },
     stopping: change.stopping ?? new AbortController().signal,
   };
-  return { acceptor: createAcceptor(context, options), context, aborted, stored };
+  return { acceptor: createAcceptor((job) => job(context, () => undefined), options), context, aborted, stored };
 }
 
 type Attempt = (context: FlowContext) => void;

@@ -39,7 +39,7 @@ beforeEach(async () => {
     clock: () => NOW + MINUTE,
     random: () => 0.5,
     store,
-    directory: { lookup: unused, probe: unused, [Symbol.asyncDispose]: async () => undefined },
+    directory: { lookup: unused, expand: unused, probe: unused, [Symbol.asyncDispose]: async () => undefined },
     policy: POLICY,
     lanes: new Lanes(() => 1),
     poster: unused,

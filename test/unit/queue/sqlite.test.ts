@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteStore, type SqliteStoreOptions } from '../../../src/queue/sqlite.ts';
 import { type Store, StoreFullError, StoreLockedError } from '../../../src/queue/store.ts';
-import { DAY, DELIVERED, FAILED, incoming, MINUTE, mail, NOW } from './samples.ts';
+import { CONTENT, DAY, DELIVERED, FAILED, incoming, MINUTE, mail, message, NOW, post } from './samples.ts';
 
 let folder: string;
 const opened: Store[] = [];
@@ -95,10 +95,111 @@ describe('the files', () => {
     db.exec('PRAGMA user_version = 99');
     db.close();
     await expect(openSqliteStore({ folder, exclusive: true })).rejects.toThrow(
-      /queue\.sqlite has version 99, this program knows up to 1/,
+      /queue\.sqlite has version 99, this program knows up to 2/,
     );
     // Nothing stays locked after the refusal.
     await expect(openSqliteStore({ folder, exclusive: true })).rejects.toThrow(/version 99/);
+  });
+});
+
+describe('a queue of the version before lists and moves', () => {
+  /** `queue.sqlite` as that version left it: of one user a post tried once, held since, two behind it, and one mail. */
+  async function writeOldQueue(): Promise<void> {
+    const db = new DatabaseSync(join(folder, 'queue.sqlite'));
+    db.exec(await readFile(new URL('../../../src/queue/schema/sqlite/0001.sql', import.meta.url), 'utf8'));
+    const { client, envelope } = message('A1');
+    const insert = db.prepare(`INSERT INTO messages
+      (seq, id, received_at, calendar, mode, origin, listener, size, eight_bit, passes, body, client, envelope)
+      VALUES (?, ?, ?, 1, 'filter', 'outside', 'mx', ?, 0, 0, 'inline', ?, ?)`);
+    for (const [seq, id] of [
+      [1, 'A1'],
+      [2, 'A2'],
+      [3, 'A3'],
+    ] as const) {
+      insert.run(seq, id, NOW, CONTENT.length, JSON.stringify(client), JSON.stringify(envelope));
+      db.prepare('INSERT INTO bodies (message, bytes) VALUES (?, ?)').run(seq, CONTENT);
+    }
+    db.exec(`
+      INSERT INTO deliveries
+        (id, message, position, kind, route, state, blocked, recipient, user, uid, created_at, due_at, attempts, held_at, held_ms)
+      VALUES
+        (1, 1, 0, 'post', 'calendar', 'held',   0, 'bob@example.com', 'bob@example.com', 'tea', ${NOW}, ${NOW}, 1, ${NOW}, 7),
+        (2, 2, 0, 'post', 'calendar', 'queued', 1, 'bob@example.com', 'bob@example.com', 'tea', ${NOW}, ${NOW}, 0, NULL,   0),
+        (3, 3, 0, 'post', 'calendar', 'queued', 1, 'bob@example.com', 'bob@example.com', 'tea', ${NOW}, ${NOW}, 0, NULL,   0),
+        (4, 3, 0, 'mail', 'next-hop', 'queued', 0, 'bob@example.com', '',                NULL,  ${NOW}, ${NOW}, 2, NULL,   0);
+      PRAGMA user_version = 1`);
+    db.close();
+  }
+
+  test('is read as it stood: what it held, in order, with the lifetime that had begun', async () => {
+    await writeOldQueue();
+    const store = await open();
+    const common = {
+      position: 0,
+      kind: 'post',
+      route: 'calendar',
+      recipient: 'bob@example.com',
+      user: 'bob@example.com',
+      uid: 'tea',
+      createdAt: NOW,
+      dueAt: NOW,
+      answers: 0,
+      released: false,
+      decisions: [],
+    };
+    expect(['A1', 'A2', 'A3'].flatMap((id) => store.message(id)?.deliveries ?? [])).toEqual([
+      {
+        ...common,
+        id: 1,
+        queueId: 'A1',
+        state: 'held',
+        blocked: false,
+        startedAt: NOW,
+        attempts: 1,
+        heldAt: NOW,
+        heldMs: 7,
+      },
+      { ...common, id: 2, queueId: 'A2', state: 'queued', blocked: true, attempts: 0, heldMs: 0 },
+      { ...common, id: 3, queueId: 'A3', state: 'queued', blocked: true, attempts: 0, heldMs: 0 },
+      {
+        id: 4,
+        queueId: 'A3',
+        position: 0,
+        kind: 'mail',
+        route: 'next-hop',
+        recipient: 'bob@example.com',
+        state: 'queued',
+        createdAt: NOW,
+        dueAt: NOW,
+        blocked: false,
+        released: false,
+        attempts: 2,
+        answers: 0,
+        heldMs: 0,
+        decisions: [],
+      },
+    ]);
+    expect(store.message('A1')?.message).toEqual(message('A1'));
+  });
+
+  test('is served: all of it is delivered, in order, and new posts stand behind it', async () => {
+    await writeOldQueue();
+    const store = await open({ clock: () => NOW });
+    await store.accept([incoming('A4', [post({ uid: 'tea', user: 'bob@example.com' })])]);
+    await store.operate('release', [1], NOW);
+    const rounds: (readonly number[])[] = [];
+    for (;;) {
+      const ids = (await store.claim(NOW, 10)).flatMap(({ deliveries }) => deliveries.map(({ id }) => id));
+      if (ids.length === 0) break;
+      rounds.push(ids);
+      await store.settle(
+        ids.map((id) => ({ id, state: 'delivered', attempted: true })),
+        [],
+        NOW,
+      );
+    }
+    expect(rounds).toEqual([[1, 4], [2], [3], [5]]);
+    await expect(store.body('A1')).rejects.toThrow('the body of message A1 is gone');
   });
 });
 

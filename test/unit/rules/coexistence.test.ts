@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Home, type Homes, homeOfOutsider, homeOfUser } from '../../../rules/coexistence.ts';
+import { type Home, type Homes, homeOf } from '../../../rules/coexistence.ts';
 import { parseDomainMap } from '../../../rules/domain-map.ts';
 import type { Entry } from '../../../src/directory/directory.ts';
 import type { CalendarServer } from '../../../src/mail/disposition.ts';
@@ -38,7 +38,11 @@ const table: readonly Row[] = [
       domainMap: map('example.com=http://map.example.com/'),
       defaultBackEnd: USUAL,
     },
-    { kind: 'misconfigured', reason: 'davStore is west, which no calendar.back-ends line names' },
+    {
+      kind: 'misconfigured',
+      rule: 'marker-unknown',
+      reason: 'davStore is west, which no calendar.back-ends line names',
+    },
   ],
   [
     'without the marker the line of the domain map means v6',
@@ -78,7 +82,12 @@ const table: readonly Row[] = [
     'without the marker and without a line there is no home, in spite of the default',
     WITHOUT_MARKER,
     { marker: 'davStore', backEnds: BACK_ENDS, domainMap: map('example.net=http://x/'), defaultBackEnd: USUAL },
-    { kind: 'none', rule: 'no-home-server', reason: 'no davStore, and no domain map line for example.com' },
+    {
+      kind: 'none',
+      rule: 'no-home-server',
+      status: '5.2.1',
+      reason: 'no davStore, and no domain map line for example.com',
+    },
   ],
   [
     'where no marker is configured the line of the domain map is taken',
@@ -100,13 +109,65 @@ const table: readonly Row[] = [
     'with none of the three there is no home',
     ENTRY,
     { backEnds: new Map(), domainMap: [] },
-    { kind: 'none', rule: 'no-home-server', reason: 'no domain map line for example.com and no default back end' },
+    {
+      kind: 'none',
+      rule: 'no-home-server',
+      status: '5.2.1',
+      reason: 'no domain map line for example.com and no default back end',
+    },
   ],
   [
     'an entry without calendar has no home, whatever its marker says',
     { ...ENTRY, calendar: false },
     { marker: 'davStore', backEnds: BACK_ENDS, domainMap: map('*=http://x/'), defaultBackEnd: USUAL },
-    { kind: 'none', rule: 'no-calendar', reason: 'the entry has no calendar' },
+    { kind: 'none', rule: 'no-calendar', status: '5.2.1', reason: 'the entry has no calendar' },
+  ],
+  [
+    'the back end that the entry itself names wins over the marker',
+    { ...ENTRY, server: 'south' },
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: [] },
+    { kind: 'server', server: SOUTH, because: "the entry's own server is south" },
+  ],
+  [
+    'the URL that the entry itself names as well, with its options',
+    { ...ENTRY, server: 'https://own.example.com/ischedule profile=oracle-v6' },
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: [] },
+    {
+      kind: 'server',
+      server: { url: 'https://own.example.com/ischedule', profile: 'oracle-v6' },
+      because: "the entry's own server is https://own.example.com/ischedule profile=oracle-v6",
+    },
+  ],
+  [
+    'a URL without options is of no kind in particular',
+    { ...WITHOUT_MARKER, server: 'https://own.example.com/' },
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: map('*=http://v6.example.com/') },
+    {
+      kind: 'server',
+      server: { url: 'https://own.example.com/', profile: 'generic' },
+      because: "the entry's own server is https://own.example.com/",
+    },
+  ],
+  [
+    'a back end that nobody knows is misconfigured, in spite of marker, map and default',
+    { ...ENTRY, server: 'west' },
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: map('*=http://x/'), defaultBackEnd: USUAL },
+    {
+      kind: 'misconfigured',
+      rule: 'server-unknown',
+      reason: "the entry's own server is west: no calendar.back-ends line names it, and it is no URL",
+    },
+  ],
+  [
+    'a broken URL as well',
+    { ...ENTRY, server: 'https://own.example.com/ profile=exchange' },
+    { marker: 'davStore', backEnds: BACK_ENDS, domainMap: [] },
+    {
+      kind: 'misconfigured',
+      rule: 'server-unknown',
+      reason:
+        'the entry\'s own server is https://own.example.com/ profile=exchange: got the profile "exchange", need one of generic, cyrus, oracle-v7, oracle-v6, davical, apple, bedework',
+    },
   ],
   [
     'the line is that of the primary address',
@@ -122,7 +183,7 @@ const table: readonly Row[] = [
 
 describe('the home server of one of our own', () => {
   for (const [title, entry, homes, home] of table) {
-    test(title, () => expect(homeOfUser(entry, homes)).toEqual(home));
+    test(title, () => expect(homeOf(entry.mail, entry, homes)).toEqual(home));
   }
 });
 
@@ -134,21 +195,30 @@ describe('the home server of an outsider', () => {
     domainMap: map(...lines),
   });
 
+  const home = (...lines: readonly string[]): Home => homeOf('olga@example.org', undefined, homes(...lines));
+
   test('is that of the line for his domain, without v6 being meant', () => {
-    expect(homeOfOutsider('olga@example.org', homes('example.org=https://calendar.example.org/'))).toEqual({
-      url: 'https://calendar.example.org/',
-      profile: 'generic',
+    expect(home('example.org=https://calendar.example.org/')).toEqual({
+      kind: 'server',
+      server: { url: 'https://calendar.example.org/', profile: 'generic' },
+      because: 'domain map line 1, example.org',
     });
   });
 
   test('has the profile of its line', () => {
-    expect(homeOfOutsider('olga@example.org', homes('*.org=https://calendar.example.org/ profile=apple'))).toEqual({
-      url: 'https://calendar.example.org/',
-      profile: 'apple',
+    expect(home('*.org=https://calendar.example.org/ profile=apple')).toEqual({
+      kind: 'server',
+      server: { url: 'https://calendar.example.org/', profile: 'apple' },
+      because: 'domain map line 1, *.org',
     });
   });
 
   test('is nowhere without a line: back ends and default are for our own', () => {
-    expect(homeOfOutsider('olga@example.org', homes('example.net=https://x/'))).toBeUndefined();
+    expect(home('example.net=https://x/')).toEqual({
+      kind: 'none',
+      rule: 'external',
+      status: '5.7.1',
+      reason: 'the recipient is of no domain of ours',
+    });
   });
 });

@@ -102,7 +102,7 @@ describe('what `imipd explain` prints', () => {
       { question: 'May its author say this?', answer: 'yes' },
       { question: 'Is the recipient meant?', answer: `yes, as ${OUTSIDER}` },
       { question: 'Is it news?', answer: 'yes' },
-      { question: 'Which home server?', answer: 'none: external' },
+      { question: 'Which home server?', answer: 'none: the recipient is of no domain of ours' },
     ]);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Homes } from '../../../rules/coexistence.ts';
 import { decide, type Policy, type Question } from '../../../rules/decide.ts';
 import { parseDomainMap } from '../../../rules/domain-map.ts';
+import type { StatusValue } from '../../../src/directory/directory.ts';
 import type { Disposition, ProfileName } from '../../../src/mail/disposition.ts';
 import type { PermanentStatus } from '../../../src/mail/status.ts';
 import { MODES, type Mode } from '../../../src/queue/store.ts';
@@ -91,10 +92,24 @@ const rows: readonly Row[] = [
     },
   ],
   [
-    'a list is mail only, and not annotated',
-    ask({ lookup: entry({ kind: 'group' }) }),
+    'an address that only a catch-all has is mail only, and not annotated',
+    ask({ recipient: 'nobody@example.com', lookup: entry({ catchAll: true }) }),
     POLICY,
-    { rule: 'list', post: mailOnly('5.2.1', 'the address is a list'), annotate: false },
+    { rule: 'catch-all', post: mailOnly('5.1.1', 'only a catch-all has the address'), annotate: false },
+  ],
+  [
+    'unless catch-alls are posted to: then it is whose mail it is',
+    ask({
+      recipient: 'nobody@example.com',
+      lookup: entry({ catchAll: true }),
+      examination: object({ attendees: [user('nobody@example.com')] }),
+    }),
+    { ...POLICY, catchAll: 'post' },
+    {
+      rule: 'post',
+      post: always({ kind: 'post', server: NORTH, recipient: BOB, rewrite: 'nobody@example.com' }),
+      annotate: true,
+    },
   ],
   [
     'an inactive user gets no post; where there is no mail copy it is tried later',
@@ -153,6 +168,27 @@ const rows: readonly Row[] = [
     ask({ lookup: entry({ moving: true, marker: 'nowhere' }) }),
     POLICY,
     { rule: 'moving', post: always({ kind: 'hold', reason: 'moving' }), annotate: true },
+  ],
+  [
+    'until a person lets it go: then it is posted by the rules as they are',
+    ask({ lookup: entry({ moving: true }), released: true }),
+    POLICY,
+    { rule: 'post', post: POSTED, annotate: true },
+  ],
+  [
+    'but is for nobody who is not invited, although his post was let go',
+    ask({
+      mode: 'filter',
+      lookup: entry({ moving: true }),
+      released: true,
+      examination: object({ attendees: [user('anna@example.com')] }),
+    }),
+    POLICY,
+    {
+      rule: 'not-attendee',
+      post: mailOnly('5.6.0', 'the recipient is not among the ATTENDEEs'),
+      annotate: true,
+    },
   ],
   // 4. May its author say this?
   [
@@ -287,6 +323,52 @@ const rows: readonly Row[] = [
     POLICY,
     { rule: 'post', post: POSTED, annotate: true },
   ],
+  [
+    'what came back to us is held for a person, with an alarm',
+    ask({ cameBack: true }),
+    POLICY,
+    {
+      rule: 'came-back',
+      post: always({
+        kind: 'hold',
+        reason: 'this message came back to us: two servers each take the other for the home of bob@example.com',
+      }),
+      annotate: true,
+      alarm: true,
+    },
+  ],
+  [
+    'also where invitations go by mail: that server does not think itself the home',
+    ask({ cameBack: true }),
+    profiled('oracle-v6'),
+    {
+      rule: 'came-back',
+      post: always({
+        kind: 'hold',
+        reason: 'this message came back to us: two servers each take the other for the home of bob@example.com',
+      }),
+      annotate: true,
+      alarm: true,
+    },
+  ],
+  [
+    'but is posted once a person has let it go',
+    ask({ cameBack: true, released: true }),
+    POLICY,
+    { rule: 'post', post: POSTED, annotate: true },
+  ],
+  [
+    'what came back after it was posted is a duplicate like any other',
+    ask({ cameBack: true, ledger: [ROW] }),
+    POLICY,
+    { rule: 'duplicate', post: always({ kind: 'none', reason: 'duplicate' }), annotate: true },
+  ],
+  [
+    'what came back for somebody without calendar is mail only',
+    ask({ cameBack: true, lookup: entry({ calendar: false }) }),
+    POLICY,
+    { rule: 'no-calendar', post: mailOnly('5.2.1', 'the entry has no calendar'), annotate: true },
+  ],
   // 7. Which home server?
   [
     'an entry without calendar is mail only',
@@ -304,6 +386,22 @@ const rows: readonly Row[] = [
         kind: 'defer',
         status: '4.3.5',
         reason: 'davStore is nowhere, which no calendar.back-ends line names',
+        alarm: true,
+      }),
+      annotate: true,
+      alarm: true,
+    },
+  ],
+  [
+    'a server of his own that nobody can make sense of is deferred with an alarm',
+    ask({ lookup: entry({ server: 'west' }) }),
+    mapped('example.com=http://v6.example.com/'),
+    {
+      rule: 'server-unknown',
+      post: always({
+        kind: 'defer',
+        status: '4.3.5',
+        reason: "the entry's own server is west: no calendar.back-ends line names it, and it is no URL",
         alarm: true,
       }),
       annotate: true,
@@ -396,6 +494,129 @@ describe('the decision for one recipient', () => {
       });
     }
   }
+
+  describe('a status that is not active', () => {
+    type Kind = 'active' | 'inactive' | 'inactive, alarm' | 'disabled';
+    const table: readonly [scope: StatusValue['scope'], value: string, kind: Kind][] = [
+      ['domain', 'active', 'active'],
+      ['domain', 'inactive', 'inactive'],
+      ['domain', 'hold', 'inactive'],
+      ['domain', 'disabled', 'disabled'],
+      ['domain', 'deleted', 'disabled'],
+      ['domain', 'removed', 'disabled'],
+      ['domain', 'overquota', 'active'],
+      ['domain', 'asleep', 'inactive, alarm'],
+      ['user', 'active', 'active'],
+      ['user', 'inactive', 'inactive'],
+      ['user', 'deleted', 'disabled'],
+      ['user', 'removed', 'disabled'],
+      ['user', 'asleep', 'inactive, alarm'],
+      ['mail', 'active', 'active'],
+      ['mail', 'inactive', 'inactive'],
+      ['mail', 'hold', 'inactive'],
+      ['mail', 'overquota', 'active'],
+      ['mail', 'disabled', 'disabled'],
+      ['mail', 'deleted', 'disabled'],
+      ['mail', 'removed', 'disabled'],
+      ['mail', 'asleep', 'inactive, alarm'],
+      ['calendar', 'active', 'active'],
+      ['calendar', 'inactive', 'disabled'],
+      ['calendar', 'deleted', 'disabled'],
+      ['calendar', 'removed', 'disabled'],
+      ['calendar', 'asleep', 'inactive, alarm'],
+    ];
+    for (const [scope, value, kind] of table) {
+      const reason = `${scope}Status is ${value}`;
+      const lookup = entry({ status: [{ scope, attribute: `${scope}Status`, value }] });
+      const off = kind === 'disabled' ? 'disabled' : 'inactive';
+      const alarm = kind === 'inactive, alarm' ? { alarm: true } : {};
+      const expected: Record<'filter' | 'final', object> =
+        kind === 'active'
+          ? { filter: { rule: 'post', post: POSTED.filter }, final: { rule: 'post', post: POSTED.final } }
+          : {
+              filter: { rule: off, post: { kind: 'none', reason }, ...alarm },
+              final: {
+                rule: off,
+                post:
+                  off === 'disabled'
+                    ? { kind: 'reject', status: '5.2.1', reason }
+                    : { kind: 'defer', status: '4.2.1', reason },
+                ...alarm,
+              },
+            };
+      for (const mode of ['filter', 'final'] as const) {
+        test(`of the ${scope}, ${value}, is ${kind} (${mode})`, () => {
+          const { steps: _steps, ...decision } = decide({ ...QUESTION, mode, lookup }, POLICY);
+          expect(decision).toEqual({ ...expected[mode], annotate: true });
+        });
+      }
+    }
+
+    const SCOPES = ['domain', 'user', 'mail', 'calendar'] as const;
+    for (const [index, first] of SCOPES.entries()) {
+      test(`of the ${first} decides before those after it, and after those before it`, () => {
+        const status = SCOPES.map((scope, at) => ({
+          scope,
+          attribute: `${scope}Status`,
+          value: at < index ? 'active' : 'deleted',
+        }));
+        expect(decide({ ...QUESTION, lookup: entry({ status }) }, POLICY).post).toEqual({
+          kind: 'none',
+          reason: `${first}Status is deleted`,
+        });
+      });
+    }
+  });
+
+  describe('a REPLY of one of ours who was invited by another address', () => {
+    const ask = (invitedAs: string, from: string): Question => ({
+      ...QUESTION,
+      origin: 'inside',
+      examination: { kind: 'object', object: { ...REPLY, attendees: [user(from)] } },
+      invitedAs,
+    });
+
+    test('is posted under the address that was invited', () => {
+      const { steps, ...decision } = decide(ask('team-lead@example.com', 'anna@example.com'), POLICY);
+      expect(decision).toEqual({
+        rule: 'post',
+        post: {
+          kind: 'post',
+          server: NORTH,
+          recipient: BOB,
+          author: { from: 'anna@example.com', to: 'team-lead@example.com' },
+        },
+        annotate: true,
+      });
+      expect(steps).toContainEqual({
+        question: 'May its author say this?',
+        answer: 'yes; anna@example.com was invited as team-lead@example.com',
+      });
+    });
+
+    test('is left alone when it is the same address', () => {
+      expect(decide(ask('Anna@example.com', 'anna@example.com'), POLICY).post).toEqual({
+        kind: 'post',
+        server: NORTH,
+        recipient: BOB,
+      });
+    });
+
+    test('means nothing to what an organizer says', () => {
+      const question: Question = { ...QUESTION, invitedAs: 'o@example.org' };
+      expect(decide(question, POLICY).post).toEqual({ kind: 'post', server: NORTH, recipient: BOB });
+    });
+  });
+
+  test('what marks a user as being moved is told, and so is who let his post go', () => {
+    const lookup = entry({ moving: true, movingBy: 'mailUserStatus=hold' });
+    const told = (released: boolean) =>
+      decide({ ...QUESTION, lookup, released }, POLICY).steps.find(({ question }) => question.includes('moved'));
+    expect([told(false)?.answer, told(true)?.answer]).toEqual([
+      'yes, by mailUserStatus=hold',
+      'yes, by mailUserStatus=hold, but a person let the post go',
+    ]);
+  });
 
   describe('a room that nobody invited', () => {
     const question = {

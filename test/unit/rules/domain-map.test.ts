@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { lookupDomain, parseDomainMap } from '../../../rules/domain-map.ts';
+import { lookupDomain, parseDomainMap, patternsAbove } from '../../../rules/domain-map.ts';
 
 const URL_A = 'http://a.example.com:8080/ischedule/';
+const PROFILES = 'generic, cyrus, oracle-v7, oracle-v6, davical, apple, bedework';
 const URL_B = 'https://b.example.com/ischedule/';
 
 function parse(text: string) {
@@ -24,6 +25,15 @@ describe('a domain map is read as java.util.Properties reads it', () => {
     ['a continuation line', 'example.com=http://a.example.com\\\n   :8080/ischedule/'],
     ['a continuation within the domain', `exam\\\r\n\tple.com=${URL_A}`],
     ['a backslash at the end of the file', `example.com=${URL_A}\\`],
+    ['white space among which a colon stands', `example.com\t: ${URL_A}`],
+    ['an escaped separator within the domain', `example\\.com=${URL_A}`],
+    ['an escaped blank that begins the URL', `example.com=\\ ${URL_A}`],
+    ['lines that end in all three ways', `\r\n\r#x\n\rexample.com=\\\r${URL_A}\n\r\n`],
+    ['a continuation that ends at CR', `example.com=http://a.example.com:8080\\\r/ischedule/`],
+    ['three backslashes, the last of which continues', `e\\xample.com=http\\:\\\n//a.example.com:8080/ischedule/`],
+    ['a continuation that an empty line ends', `example.com=${URL_A}\\\n\n# next`],
+    ['a backslash before nothing', `\\\n\nexample.com=${URL_A}`],
+    ['a final dot', `example.com.=${URL_A}`],
   ])('%s', (_, text) => {
     const { entries, problems } = parse(text);
     expect(problems).toEqual([]);
@@ -110,10 +120,11 @@ describe('a line that cannot be used is left out with the reason', () => {
     ],
     ['a.test=http://a.test/ profil=cyrus', 'got the option "profil=cyrus", need profile=NAME'],
     ['a.test=http://a.test/ cyrus', 'got the option "cyrus", need profile=NAME'],
-    [
-      'a.test=http://a.test/ profile=exchange',
-      'got the profile "exchange", need one of generic, cyrus, oracle-v7, oracle-v6, davical, apple, bedework',
-    ],
+    ['a.test=http://a.test/ profile=exchange', `got the profile "exchange", need one of ${PROFILES}`],
+    ['a.test=http://a.test/x\\ny', 'got the URL "http://a.test/x\\ny", need one with http:// or https://'],
+    ['a.test==http://a.test/', 'got the URL "=http://a.test/", need one with http:// or https://'],
+    ['a.test=http://a.test/ profile=cyrus=x', `got the profile "cyrus=x", need one of ${PROFILES}`],
+    ['a.test=http://a.test/\\u+123', 'got a broken \\u escape, need \\u and four hexadecimal digits'],
     ['a.test=http://a.test/\\u12', 'got a broken \\u escape, need \\u and four hexadecimal digits'],
   ])('%s', (text, reason) => {
     expect(parse(`# first\n${text}\n`)).toEqual({ entries: [], problems: [{ line: 2, kind: 'error', text: reason }] });
@@ -147,6 +158,15 @@ describe('looking a domain up', () => {
     const own = entries.filter(({ domain }) => domain !== '*');
     expect(lookupDomain(own, 'example.org')).toBeUndefined();
     expect(lookupDomain([], 'example.com')).toBeUndefined();
+  });
+
+  test.each([
+    ['a.b.example.com', ['*.b.example.com', '*.example.com', '*.com', '*']],
+    ['*.example.com', ['*.com', '*']],
+    ['com', ['*']],
+    ['*', []],
+  ])('above %s stand, the nearest first, the lines that cover it too', (domain, above) => {
+    expect(patternsAbove(domain)).toEqual(above);
   });
 
   test('what is no domain has no entry, even with *', () => {

@@ -59,6 +59,7 @@ export const POLICY: Policy = {
   domains: new Set(['example.com']),
   subAddressSeparators: '+',
   homes: { marker: 'davStore', backEnds: new Map([['north', NORTH]]), domainMap: [] },
+  catchAll: 'mail',
 };
 
 export const QUESTION: Question = {
