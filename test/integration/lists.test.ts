@@ -5,6 +5,7 @@ import type { Store } from '../../src/queue/store.ts';
 import { suite } from '../servers/installed.ts';
 import { type Cyrus, type Slapd, startCyrus, startSlapd } from '../servers/servers.ts';
 import { CyrusCalendar } from './caldav.ts';
+import { changeEntry } from './directory-admin.ts';
 import { type Gateway, startGateway } from './harness.ts';
 import { HttpRecorder } from './http-recorder.ts';
 import { type EventFields, invitationMail } from './invitations.ts';
@@ -153,6 +154,32 @@ ${calendarYaml(posts.url, cyrus.ischedule, cyrus.strictIschedule)}
     expect(copy.status).toBe(
       `${id}; recipient=lena@example.test; action=skipped; reason="the recipient is not in the list ${TEAM}"`,
     );
+  });
+
+  test('a list of 20,000 makes no posts, its mail goes on unaltered, and the log says why', async () => {
+    const everyone = 'everyone@example.test';
+    await changeEntry(
+      slapd,
+      'cn=everyone,ou=Groups,o=example.test,o=isp',
+      'add: mgrpRFC822MailMember',
+      ...Array.from({ length: 20_000 }, (_, index) => `mgrpRFC822MailMember: member${index}@outside.test`),
+    );
+    const event = of(everyone, 'twenty-thousand@outside.test');
+    const mail = invitationMail(event);
+    const id = queueIdOf(await send({ gateway }, 'in', { from: OLGA, to: [everyone], message: mail }));
+    expect(await outcomesOf({ store }, id)).toEqual([`post to ${everyone}: skipped`, `mail to ${everyone}: delivered`]);
+    expect(arrived(await mailFor(mailboxes, everyone, event.uid))).toMatchObject({
+      added: ['Received'],
+      message: mail,
+    });
+    expect(await gateway.waitForLog((line) => line.queueId === id && line.channel === 'ischedule')).toMatchObject({
+      level: 'warn',
+      alarm: true,
+      to: everyone,
+      outcome: 'skipped',
+      rule: 'list-too-large',
+      reason: 'the list has more than 1000 members: they get posts once the mail server has expanded it',
+    });
   });
 
   const calendarOf = (user: string) => new CyrusCalendar(cyrus.url, user);
