@@ -1,6 +1,6 @@
-import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
-import { Attribute, Change, Client, InvalidCredentialsError, ResultCodeError } from 'ldapts';
+import { Attribute, Change, type Client, InvalidCredentialsError, ResultCodeError } from 'ldapts';
+import { dial, establish } from './ldap-client.ts';
+import type { Line } from './ldap-line.ts';
 import type { SessionOptions } from './ldap-session.ts';
 import type { AttributeRecord } from './schema.ts';
 
@@ -35,11 +35,14 @@ export class LdapScan {
   readonly url: string;
   readonly #client: Client;
   readonly #line: Line;
+  readonly #lost: Promise<never>;
 
   private constructor(url: string, client: Client, line: Line) {
     this.url = url;
     this.#client = client;
     this.#line = line;
+    this.#lost = line.lost;
+    this.#lost.catch(() => undefined);
   }
 
   /**
@@ -61,36 +64,14 @@ export class LdapScan {
   }
 
   static async #open(url: string, options: SessionOptions): Promise<LdapScan> {
-    const target = new URL(url);
-    const host = target.hostname.replace(/^\[|\]$/g, '');
-    const isSecure = target.protocol === 'ldaps:';
-    const tls = { host, ...(options.ca === undefined ? {} : { ca: options.ca }) };
-    const line = new Line();
-    const client = new Client({
-      url,
-      timeout: Math.max(options.searchTimeoutMs, PAGE_TIMEOUT_MS),
-      connectTimeout: options.connectTimeoutMs,
-      createConnection: (...args: unknown[]): Socket => line.dial(() => Reflect.apply(connect, undefined, args)),
-      createSecureConnection: (...args: unknown[]) =>
-        isSecure
-          ? line.dial(() => Reflect.apply(connectTls, undefined, args))
-          : line.watch(Reflect.apply(connectTls, undefined, args)),
-      // Options of any kind would make ldapts speak TLS on ldap:// as well.
-      ...(isSecure ? { tlsOptions: tls } : {}),
-    });
-    const timer = setTimeout(() => line.close(new Error(TIME_OUT)), options.connectTimeoutMs);
-    const establish = async (): Promise<void> => {
-      if (options.startTls && !isSecure) {
-        await client.startTLS({ ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) });
-      }
-      await client.bind(options.bindDn ?? '', options.password ?? '');
-    };
+    const { client, line } = dial(url, options, Math.max(options.searchTimeoutMs, PAGE_TIMEOUT_MS));
+    const timer = setTimeout(() => line.destroy(true), options.connectTimeoutMs);
     try {
-      await line.whileUp(establish());
+      await Promise.race([establish(client, url, options), line.lost]);
       return new LdapScan(url, client, line);
     } catch (error) {
-      line.close();
-      throw error;
+      line.destroy();
+      throw line.timedOut ? new Error(TIME_OUT, { cause: error }) : error;
     } finally {
       clearTimeout(timer);
     }
@@ -111,7 +92,7 @@ export class LdapScan {
     });
     try {
       for (;;) {
-        const page = await this.#line.whileUp(pages.next());
+        const page = await this.#whileUp(pages.next());
         if (page.done === true) return;
         yield page.value.searchEntries.map(toRecord);
       }
@@ -131,7 +112,7 @@ export class LdapScan {
         new Change({ operation: 'add', modification: new Attribute({ type: attribute, values: [value] }) }),
     );
     try {
-      await this.#line.whileUp(this.#client.modify(dn, changes));
+      await this.#whileUp(this.#client.modify(dn, changes));
       return undefined;
     } catch (error) {
       if (error instanceof ResultCodeError && !GENERAL_CODES.has(error.code)) return describe(error);
@@ -141,51 +122,12 @@ export class LdapScan {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#line.isUp) await this.#client.unbind().catch(() => undefined);
-    this.#line.close();
-  }
-}
-
-/** The one network connection of a client, which fails everything that waits when it closes. */
-class Line {
-  #dialled = false;
-  readonly #sockets: Socket[] = [];
-  readonly #lost = Promise.withResolvers<never>();
-  #isUp = true;
-
-  constructor() {
-    this.#lost.promise.catch(() => undefined);
-  }
-
-  get isUp(): boolean {
-    return this.#isUp;
-  }
-
-  /** @throws Error the second time: ldapts would connect again in silence, unbound and without StartTLS */
-  dial<S extends Socket>(open: () => S): S {
-    if (this.#dialled || !this.#isUp) throw new Error('the connection was lost');
-    this.#dialled = true;
-    return this.watch(open().setNoDelay(true));
-  }
-
-  watch<S extends Socket>(socket: S): S {
-    this.#sockets.push(socket);
-    socket.once('error', (error) => this.close(error));
-    socket.once('close', () => this.close());
-    return socket;
+    this.#line.destroy();
   }
 
   /** @returns what `work` gives, or rejects when the connection goes first */
-  whileUp<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#lost.promise]);
-  }
-
-  close(reason: Error = new Error('the connection was lost')): void {
-    this.#isUp = false;
-    this.#lost.reject(reason);
-    for (const socket of this.#sockets) {
-      socket.on('error', () => undefined);
-      socket.destroy();
-    }
+  #whileUp<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#lost]);
   }
 }
 
@@ -228,6 +170,7 @@ function describe(error: unknown): string {
   if (error instanceof ResultCodeError) {
     return `the server answered ${error.name.replace(/Error$/, '')} (${error.code})${HINTS[error.code] ?? ''}`;
   }
+  if (error.message === 'closed') return 'the connection was lost';
   const code = 'code' in error ? String(error.code) : '';
   if (/timed out|Connection timeout/.test(error.message) || code === 'ETIMEDOUT') return TIME_OUT;
   return code === '' || error.message.includes(code) ? error.message : `${error.message} (${code})`;

@@ -1,8 +1,6 @@
-import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import {
   AndFilter,
-  Client,
+  type Client,
   EqualityFilter,
   type Filter,
   FilterParser,
@@ -12,22 +10,12 @@ import {
   type SearchResult,
 } from 'ldapts';
 import type { DomainSearch } from './domains.ts';
-import { Line } from './ldap-line.ts';
+import { type ClientOptions, dial, establish } from './ldap-client.ts';
+import type { Line } from './ldap-line.ts';
 import type { LdapUrl } from './ldap-url.ts';
 import { type AttributeRecord, neededAttributes, ourClasses, type SchemaMapping } from './schema.ts';
 
-export type SessionOptions = {
-  /** Ask for TLS on an `ldap://` connection before anything else is said (RFC 4511 §4.14). */
-  readonly startTls: boolean;
-  /** Certificates to trust, PEM; without it those of the platform. */
-  readonly ca?: string;
-  /** Without a name the bind is anonymous. */
-  readonly bindDn?: string;
-  readonly password?: string;
-  /** For connection, TLS and bind together. */
-  readonly connectTimeoutMs: number;
-  readonly searchTimeoutMs: number;
-};
+export type SessionOptions = ClientOptions & { readonly searchTimeoutMs: number };
 
 /** An error of the connection or the server in words for the log and for `imipd check`; names no host. */
 export type Trouble = { readonly reason: string; readonly timedOut: boolean };
@@ -158,26 +146,10 @@ export class LdapSession {
 
   /** Connects, starts TLS and binds; what fails, or takes longer than `connectTimeoutMs`, is `failed`. */
   static async open(url: string, options: SessionOptions): Promise<Opened> {
-    const target = new URL(url);
-    const host = target.hostname.replace(/^\[|\]$/g, '');
-    const secure = target.protocol === 'ldaps:';
-    const tls = { ...(options.ca === undefined ? {} : { ca: options.ca }) };
-    const line = new Line();
-    const client = new Client({
-      url,
-      timeout: options.searchTimeoutMs,
-      connectTimeout: options.connectTimeoutMs,
-      createConnection: (...args: unknown[]): Socket => line.connect(() => Reflect.apply(connect, undefined, args)),
-      createSecureConnection: (...args: unknown[]) =>
-        secure
-          ? line.connect(() => Reflect.apply(connectTls, undefined, args))
-          : line.upgrade(Reflect.apply(connectTls, undefined, args)),
-      // Options of any kind would make ldapts speak TLS on ldap:// as well.
-      ...(secure ? { tlsOptions: { host, ...tls } } : {}),
-    });
+    const { client, line } = dial(url, options, options.searchTimeoutMs);
     const timer = setTimeout(() => line.destroy(true), options.connectTimeoutMs);
     try {
-      await Promise.race([establish(client, options, secure ? undefined : { host, ...tls }), line.lost]);
+      await Promise.race([establish(client, url, options), line.lost]);
       if (!line.isUp) throw new Error('closed');
       return { kind: 'open', session: new LdapSession(client, line, options.searchTimeoutMs) };
     } catch (error) {
@@ -275,14 +247,6 @@ export class LdapSession {
     this.#line.destroy();
     await this.#line.closed;
   }
-}
-
-async function establish(client: Client, options: SessionOptions, tls?: { host: string; ca?: string }): Promise<void> {
-  if (options.startTls && tls !== undefined) {
-    // Both: the server name goes over the wire, and the host is what a certificate for an IP address is checked against.
-    await client.startTLS({ ...tls, ...(isIP(tls.host) === 0 ? { servername: tls.host } : {}) });
-  }
-  await client.bind(options.bindDn ?? '', options.password ?? '');
 }
 
 const timeoutTrouble: Trouble = { reason: 'the directory did not answer in time', timedOut: true };
