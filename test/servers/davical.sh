@@ -7,7 +7,9 @@ set -euo pipefail
 PORT=${DAVICAL_PORT:-8088}
 USERS=${DAVICAL_USERS:-"alice bob carol"}  DOMAIN=${DAVICAL_DOMAIN:-example.test}
 PASSWORD=secret
-# The one remote domain it trusts: key at SELECTOR._domainkey.REMOTE.
+# The one remote domain it trusts: key at SELECTOR._domainkey.REMOTE. Its own outgoing iSchedule for users of REMOTE
+# goes to REMOTE_PORT on this host, when that is set.
+REMOTE_PORT=${DAVICAL_REMOTE_PORT:-}
 REMOTE=${DAVICAL_REMOTE:-outside.test}  SELECTOR=${DAVICAL_SELECTOR:-cal}
 
 do_install() { apt_install davical postgresql php-curl php-cli openssl curl; }
@@ -15,11 +17,12 @@ do_install() { apt_install davical postgresql php-curl php-cli openssl curl; }
 pg() { (cd / && runuser -u postgres -- env PGHOST="$D/run" "$@"); }
 
 write_conf() {
-  local d=$1 key
+  local d=$1 key remote=
   # One RSA key pair serves both sides here: the test client signs with it, and
   # DAViCal finds its public half in $icfg, where it looks before it asks the DNS.
   [ -s "$d/dkim.key" ] || openssl genrsa -traditional -out "$d/dkim.key" 2048 2>/dev/null
   key=$(openssl rsa -in "$d/dkim.key" -pubout 2>/dev/null | grep -v -- ----- | tr -d '\n')
+  [ -z "$REMOTE_PORT" ] || remote="  \"$REMOTE\" => array(\"server\" => \"$HOST\", \"port\" => $REMOTE_PORT, \"ssl\" => false),"
   mkdir -p "$d/conf"
   cat > "$d/conf/config.php" <<CONF
 <?php
@@ -34,6 +37,7 @@ write_conf() {
 \$icfg = array(
   "$SELECTOR._domainkey.$REMOTE" => "v=DKIM1;k=rsa;t=s;p=$key",
   "$SELECTOR._domainkey.$DOMAIN" => "v=DKIM1;k=rsa;t=s;p=$key",
+$remote
 );
 CONF
 }

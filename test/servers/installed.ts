@@ -15,13 +15,14 @@ const SERVERS: Readonly<Record<string, { readonly needs: readonly string[]; read
   davical: { needs: ['/usr/share/davical/htdocs/caldav.php', 'php', 'psql', 'openssl', 'curl'], script: 'davical.sh' },
   postfix: { needs: ['postfix'], script: 'postfix.sh' },
   sink: { needs: ['smtp-sink'], script: 'sink.sh' },
+  knot: { needs: ['knotd', 'knotc'], script: 'knot.sh' },
 };
 
 /** In CI everything must be there: what is missing fails instead of being skipped. */
 export const required = process.env.CI === 'true';
 
 /**
- * Whether a server (`slapd`, `cyrus`, `davical`, `postfix`, `sink`), or else a program of that name, is on this
+ * Whether a server (`slapd`, `cyrus`, `davical`, `postfix`, `sink`, `knot`), or else a program of that name, is on this
  * machine. Only looks; starts nothing.
  */
 export function installed(program: string): boolean {

@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -102,14 +102,29 @@ export async function startCyrus(options: {
   };
 }
 
-export type Davical = RealServer & { readonly url: string; readonly ischedule: string };
+export type Davical = RealServer & {
+  readonly url: string;
+  readonly ischedule: string;
+  /** Private key whose public half it takes for `cal._domainkey` of both outside.test and its own example.test. */
+  readonly key: string;
+};
 
-/** @param options.users local parts, all `@example.test` */
-export async function startDavical(options: { readonly users: readonly string[] }): Promise<Davical> {
+/**
+ * @param options.users local parts, all `@example.test`
+ * @param options.remotePort where its own posts for users of outside.test go, `http://127.0.0.1:port/.well-known/ischedule`
+ */
+export async function startDavical(options: {
+  readonly users: readonly string[];
+  readonly remotePort?: number;
+}): Promise<Davical> {
   const [port] = (await freePorts(1)) as [number];
-  const server = await up('davical', { DAVICAL_PORT: port, DAVICAL_USERS: options.users.join(' ') });
+  const server = await up('davical', {
+    DAVICAL_PORT: port,
+    DAVICAL_USERS: options.users.join(' '),
+    ...(options.remotePort === undefined ? {} : { DAVICAL_REMOTE_PORT: options.remotePort }),
+  });
   const url = `http://127.0.0.1:${port}`;
-  return { ...server, url, ischedule: `${url}/.well-known/ischedule` };
+  return { ...server, url, ischedule: `${url}/.well-known/ischedule`, key: join(server.folder, 'dkim.key') };
 }
 
 export type Postfix = RealServer & { readonly entry: number; readonly log: string };
@@ -152,6 +167,47 @@ export async function startSinks(sinks: Readonly<Record<string, 'smtp' | 'lmtp'>
     SINKS: names.map((name, index) => `${name}:${ports[index]}:${sinks[name]}`).join(' '),
   });
   return { ...server, ports: Object.fromEntries(names.map((name, index) => [name, ports[index]!])) };
+}
+
+export type Knot = RealServer & {
+  readonly port: number;
+  /** `127.0.0.1:port`, by UDP and TCP. */
+  readonly address: string;
+  /** Replaces a zone, or adds one. Resolves once it is served; rejects with Knot's words when it cannot be read. */
+  setZone(origin: string, text: string): Promise<void>;
+};
+
+/**
+ * An authoritative DNS server.
+ * @param options.zones zone file text by origin (`example.com`). Names in it are relative to the origin; a text without
+ * SOA gets one (negative answers live 30 s), an NS and `$TTL 60`
+ */
+export async function startKnot(options: { readonly zones: Readonly<Record<string, string>> }): Promise<Knot> {
+  const [port] = (await freePorts(1)) as [number];
+  const zones = await readableFolder('knot-zones');
+  try {
+    for (const [origin, text] of Object.entries(options.zones)) await writeZone(zones, origin, text);
+    const server = await up('knot', { KNOT_PORT: port, KNOT_ZONES: zones });
+    const env = { ...process.env, KNOT_PORT: `${port}` };
+    return {
+      ...server,
+      port,
+      address: `127.0.0.1:${port}`,
+      async setZone(origin, text) {
+        await writeZone(join(server.folder, 'zones'), origin, text);
+        await run('bash', [join(here, 'knot.sh'), 'reload', server.folder, origin], { env });
+      },
+    };
+  } finally {
+    rmSync(zones, { recursive: true, force: true });
+  }
+}
+
+async function writeZone(folder: string, origin: string, text: string): Promise<void> {
+  const head = `$ORIGIN ${origin}.\n$TTL 60\n`;
+  const authority = '@ SOA ns hostmaster 1 3600 600 86400 30\n@ NS ns\nns A 127.0.0.1\n';
+  const whole = /\bSOA\b/.test(text) ? `${head}${text}\n` : `${head}${authority}${text}\n`;
+  await writeFile(join(folder, `${origin}.zone`), whole);
 }
 
 type Settings = Readonly<Record<string, string | number>>;
