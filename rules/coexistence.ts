@@ -21,11 +21,24 @@ export type Home =
       readonly status: PermanentStatus;
       readonly reason: string;
     }
+  /** The DNS of an outside domain gives no answer: whether it has a service is not known. */
+  | { readonly kind: 'silent'; readonly reason: string }
   | { readonly kind: 'misconfigured'; readonly rule: 'server-unknown' | 'marker-unknown'; readonly reason: string };
 
-/** Question 7. @param entry of one of ours */
-export function homeOf(recipient: string, entry: Entry | undefined, homes: Homes): Home {
-  return entry === undefined ? homeOfOutsider(recipient, homes) : homeOfUser(entry, homes);
+/** What the DNS of an outside domain says of its iSchedule service (draft-desruisseaux-ischedule-05 §5). */
+export type Discovered =
+  /** `urls`: in the order in which they are to be tried, never empty. */
+  | { readonly kind: 'service'; readonly urls: readonly string[]; readonly because: string }
+  | { readonly kind: 'none'; readonly reason: string }
+  | { readonly kind: 'no-answer'; readonly reason: string };
+
+/**
+ * Question 7.
+ * @param entry of one of ours
+ * @param discovered of the domain of an outsider whom no line of the map concerns
+ */
+export function homeOf(recipient: string, entry: Entry | undefined, homes: Homes, discovered?: Discovered): Home {
+  return entry === undefined ? homeOfOutsider(recipient, homes, discovered) : homeOfUser(entry, homes);
 }
 
 /**
@@ -90,14 +103,27 @@ function ownServer(named: string, homes: Homes): Home {
   return { kind: 'server', server: { url: read.url, profile: read.profile ?? 'generic' }, because };
 }
 
-/** Everybody else: the map's line for the domain, or mail. */
-function homeOfOutsider(recipient: string, homes: Homes): Home {
+/** Everybody else: the map's line for the domain, the service that its DNS names, or mail. */
+function homeOfOutsider(recipient: string, homes: Homes, discovered: Discovered | undefined): Home {
   const line = lookupDomain(homes.domainMap, domainOf(recipient));
-  if (line === undefined)
-    return { kind: 'none', rule: 'external', status: '5.7.1', reason: 'the recipient is of no domain of ours' };
+  if (line !== undefined) {
+    return {
+      kind: 'server',
+      server: { url: line.url, profile: line.profile ?? 'generic' },
+      because: `domain map line ${line.line}, ${line.domain}`,
+    };
+  }
+  const outside = 'the recipient is of no domain of ours';
+  if (discovered === undefined) return { kind: 'none', rule: 'external', status: '5.7.1', reason: outside };
+  if (discovered.kind === 'no-answer') return { kind: 'silent', reason: discovered.reason };
+  const [url, ...fallbacks] = discovered.kind === 'service' ? discovered.urls : [];
+  if (discovered.kind === 'none' || url === undefined) {
+    const reason = discovered.kind === 'none' ? discovered.reason : 'its DNS names no URL';
+    return { kind: 'none', rule: 'external', status: '5.7.1', reason: `${outside}: ${reason}` };
+  }
   return {
     kind: 'server',
-    server: { url: line.url, profile: line.profile ?? 'generic' },
-    because: `domain map line ${line.line}, ${line.domain}`,
+    server: { url, profile: 'generic', ...(fallbacks.length === 0 ? {} : { fallbacks }), discovered: true },
+    because: discovered.because,
   };
 }

@@ -1,16 +1,18 @@
 import type { Entry, Expansion, Lookup } from '../src/directory/directory.ts';
 import { type Examination, isByAttendee, type SchedulingObject } from '../src/itip/message.ts';
 import { addressKey, domainOf, sameAddress } from '../src/mail/address.ts';
-import type { Decision, Disposition } from '../src/mail/disposition.ts';
+import type { Decision } from '../src/mail/disposition.ts';
 import type { LedgerRow, Mode, Origin } from '../src/queue/store.ts';
-import { type Homes, homeOf } from './coexistence.ts';
+import { type Discovered, type Homes, homeOf } from './coexistence.ts';
 import { PROFILES } from './data/profiles.ts';
-import { judgeList, type ListClaim, postableMembers } from './lists.ts';
+import type { ListClaim } from './lists.ts';
 import { judgeMeaning } from './meaning.ts';
 import { authorOf, judgeNews } from './news.ts';
 import { judgeAuthor } from './originator.ts';
-import { describeRecipient, judgeRecipient, type RecipientVerdict } from './recipient.ts';
-import { type Beside, type Recorder, recorder } from './recorder.ts';
+import { matchesDomain } from './peer.ts';
+import { describeRecipient, judgeRecipient } from './recipient.ts';
+import { type Recorder, recorder } from './recorder.ts';
+import { decideUnusual, NOT_EXPANDED } from './unusual.ts';
 
 export type { ListClaim } from './lists.ts';
 
@@ -21,6 +23,8 @@ export type Policy = {
   readonly homes: Homes;
   /** What a match by catch-all alone gets: the mail only, or a post to the calendar of whoever takes the mail. */
   readonly catchAll: 'mail' | 'post';
+  /** Outside domains whose iSchedule service may be looked for: `example.com`, `*.example.com`, `*`. None when absent. */
+  readonly discover?: readonly string[];
 };
 
 /** The facts about one recipient of one message. */
@@ -42,6 +46,8 @@ export type Question = {
   readonly cameBack?: boolean;
   /** Spelling by which the author of this REPLY, one of ours, was invited. */
   readonly invitedAs?: string;
+  /** What the DNS of the recipient's domain says, when he is an outsider that `wantsDiscovery`. */
+  readonly discovered?: Discovered;
   /** What the ledger holds of (user, UID). */
   readonly ledger: readonly LedgerRow[];
 };
@@ -62,11 +68,29 @@ export function wantsExpansion(question: Question, policy: Policy): boolean {
   return decide(rest, policy).rule === NOT_EXPANDED;
 }
 
-const NOT_EXPANDED = 'list-not-expanded';
+/**
+ * Whether the DNS of the recipient's domain is worth asking: an outsider in a domain of `policy.discover` whom no line
+ * of the map concerns, for whom this is meant, by an author who may say it.
+ *
+ * What a peer of outside posts is never carried on to whoever the DNS names: that would be an open relay.
+ */
+export function wantsDiscovery(question: Question, policy: Policy): boolean {
+  const domain = domainOf(question.recipient);
+  if (policy.discover === undefined || policy.domains.has(domain) || !matchesDomain(policy.discover, domain))
+    return false;
+  if (isRelayedFromOutside(question)) return false;
+  const { discovered: _, ...rest } = question;
+  return decide(rest, policy).rule === 'external';
+}
+
+function isRelayedFromOutside({ mode, origin }: Question): boolean {
+  return mode === 'relay' && origin === 'outside';
+}
 
 /** The eight questions of the design, in their order, for one envelope recipient. The first answer that settles it, does. */
 export function decide(question: Question, policy: Policy): Decision {
-  const { note, settle, mailOnly } = recorder(question.mode);
+  const record = recorder(question.mode);
+  const { note, settle, mailOnly } = record;
   const { examination, recipient } = question;
 
   if (examination.kind === 'none') {
@@ -80,8 +104,7 @@ export function decide(question: Question, policy: Policy): Decision {
   const silent: Lookup = { kind: 'no-answer', reason: 'the directory was not asked' };
   const who = ours ? judgeRecipient(question.lookup ?? silent, policy.catchAll) : undefined;
   note('Whose recipient is it?', who === undefined ? 'of no domain of ours' : describeRecipient(who));
-  if (who?.kind === 'list') return decideList(who, object, question, policy, { note, settle, mailOnly });
-  if (who !== undefined && who.kind !== 'user') return settleUnusual(who, question.mode, { note, settle, mailOnly });
+  if (who !== undefined && who.kind !== 'user') return decideUnusual(who, object, question, policy, record);
   const entry = who?.entry;
   const annotate = entry !== undefined;
 
@@ -118,12 +141,21 @@ export function decide(question: Question, policy: Policy): Decision {
   note('Is it news?', news === 'news' ? 'yes' : `no: ${news}`);
   if (news !== 'news') return settle(news, { kind: 'none', reason: news }, { annotate });
 
-  const home = homeOf(recipient, entry, policy.homes);
+  const isFromOutside = isRelayedFromOutside(question);
+  const home = homeOf(recipient, entry, policy.homes, isFromOutside ? undefined : question.discovered);
   note(
     'Which home server?',
-    home.kind === 'server' ? `${home.server.url}, because ${home.because}` : `none: ${home.reason}`,
+    home.kind === 'server'
+      ? `${home.server.url}, because ${home.because}`
+      : `${home.kind === 'silent' ? 'the DNS does not answer' : 'none'}: ${home.reason}`,
   );
-  if (home.kind === 'none') return mailOnly(home.rule, home.reason, home.status, { annotate });
+  const instead: Recorder['mailInstead'] = (rule, reason, status, beside) => {
+    if (ours || !isFromOutside) return record.mailInstead(rule, reason, status, beside);
+    return mailOnly(rule, `${reason}, and what a peer of outside posts is not relayed`, '5.7.1', beside);
+  };
+  if (home.kind === 'none') return instead(home.rule, home.reason, home.status, { annotate });
+  if (home.kind === 'silent')
+    return settle('discovery-silent', { kind: 'defer', status: '4.4.3', reason: home.reason }, { annotate });
   if (home.kind === 'misconfigured') {
     const { rule, reason } = home;
     return settle(rule, { kind: 'defer', status: '4.3.5', reason, alarm: true }, { annotate, alarm: true });
@@ -139,94 +171,11 @@ export function decide(question: Question, policy: Policy): Decision {
   const taken = methods.length === 0 ? 'invitations by mail only' : methods.join(', ');
   note('What does that server take?', `profile ${profile}: ${taken}`);
   if (methods.length === 0)
-    return mailOnly('by-mail', `profile ${profile} takes invitations by mail`, '5.2.1', { annotate });
+    return instead('by-mail', `profile ${profile} takes invitations by mail`, '5.2.1', { annotate });
   if (!methods.includes(object.method))
-    return mailOnly('method-not-taken', `profile ${profile} does not take ${object.method}`, '5.6.0', { annotate });
+    return instead('method-not-taken', `profile ${profile} does not take ${object.method}`, '5.6.0', { annotate });
   const from = invitedAs === undefined ? {} : { author: invitedAs };
   return settle('post', { kind: 'post', server: home.server, ...meant.target, ...from }, { annotate });
-}
-
-/** Question 2 where the answer is not one user who may be posted to. */
-function settleUnusual(
-  who: Exclude<RecipientVerdict, { kind: 'user' | 'list' }>,
-  mode: Mode,
-  { settle, mailOnly }: Recorder,
-): Decision {
-  switch (who.kind) {
-    case 'silent':
-      return settle('directory-silent', { kind: 'defer', status: '4.4.3', reason: who.reason }, { annotate: true });
-    case 'unknown': {
-      if (who.takenBy === undefined)
-        return mailOnly('unknown-recipient', 'the directory knows no such address', '5.1.1', { annotate: false });
-      return mailOnly('catch-all', 'only a catch-all has the address', '5.1.1', { annotate: false });
-    }
-    case 'ambiguous': {
-      const reason = 'ambiguous';
-      const post: Disposition = mode === 'final' ? { kind: 'hold', reason } : { kind: 'none', reason };
-      return settle('ambiguous', post, { annotate: true, alarm: true });
-    }
-    case 'inactive': {
-      const { reason } = who;
-      const post: Disposition =
-        mode === 'final' ? { kind: 'defer', status: '4.2.1', reason } : { kind: 'none', reason };
-      return settle('inactive', post, { annotate: true, ...(who.alarm ? { alarm: true } : {}) });
-    }
-    case 'disabled':
-      return mailOnly('disabled', who.reason, '5.2.1', { annotate: true });
-  }
-}
-
-/**
- * A list that arrived unexpanded: one post for each of its members, each of which is decided by itself. Its mail goes
- * on to the list as it came, so it is never annotated.
- */
-function decideList(
-  { entry, off }: Extract<RecipientVerdict, { kind: 'list' }>,
-  object: SchedulingObject,
-  question: Question,
-  policy: Policy,
-  { note, settle, mailOnly }: Recorder,
-): Decision {
-  const annotate = false;
-  if (question.mode === 'final') return mailOnly('list', 'the address is a list', '5.2.1', { annotate });
-  const without = (rule: string, reason: string, more: Partial<Beside> = {}): Decision =>
-    settle(rule, { kind: 'none', reason }, { annotate, ...more });
-  if (off !== undefined) {
-    const alarm = off.kind === 'inactive' && off.alarm ? { alarm: true } : {};
-    return without(off.kind, off.reason, alarm);
-  }
-
-  const author = judgeAuthor(object, question.origin, policy.domains, question.ledger);
-  note('May its author say this?', author.rule === 'author-accepted' ? 'yes' : `no: ${author.reason}`);
-  if (author.rule !== 'author-accepted') return without(author.rule, author.reason);
-
-  const invited = judgeList(entry, question.recipient, object, policy.subAddressSeparators);
-  note('Is the recipient meant?', invited.kind === 'invited' ? `yes, as ${invited.spelling}` : `no: ${invited.reason}`);
-  if (invited.kind === 'not-invited') return without(invited.rule, invited.reason);
-
-  const { expansion } = question;
-  const asked = 'Who is in the list?';
-  if (expansion === undefined || expansion.kind === 'no-answer') {
-    const reason = expansion?.reason ?? 'the list was not expanded';
-    note(asked, `the directory does not answer: ${reason}`);
-    const rule = expansion === undefined ? NOT_EXPANDED : 'directory-silent';
-    return settle(rule, { kind: 'defer', status: '4.4.3', reason }, { annotate });
-  }
-  if (expansion.kind === 'too-large') {
-    const reason = `the list has more than ${expansion.limit} members: they get posts once the mail server has expanded it`;
-    note(asked, reason);
-    return without('list-too-large', reason, { alarm: true });
-  }
-  if (expansion.restrictedBy !== undefined) {
-    const reason = `${expansion.restrictedBy} restricts who may send to a list in this one: its members get posts once the mail server has expanded it`;
-    note(asked, reason);
-    return without('list-restricted', reason);
-  }
-  const members = postableMembers(expansion, policy.domains);
-  const all = expansion.entries.length + expansion.addresses.length;
-  note(asked, `${members.length} of its ${all} members have a calendar with us`);
-  if (members.length === 0) return without('list', 'nobody in the list has a calendar with us');
-  return settle('list', { kind: 'expand', members }, { annotate });
 }
 
 function describeMove(entry: Entry | undefined, isReleased: boolean): string {

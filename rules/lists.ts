@@ -52,6 +52,24 @@ export function judgeList(
   return { kind: 'invited', spelling: attendance.spelling };
 }
 
+/** Whether a list that something was posted to is meant by it; who is in it, and who may write to it, its mail server knows. */
+export function judgeRelayedList(
+  group: Entry,
+  recipient: string,
+  object: SchedulingObject,
+  subAddressSeparators: string,
+): { readonly kind: 'meant' | 'organizer' | 'not-meant'; readonly answer: string } {
+  const attendance = judgeAttendance(object, addressesOf(group, recipient), subAddressSeparators);
+  switch (attendance.kind) {
+    case 'meant':
+      return { kind: 'meant', answer: `yes, as ${attendance.spelling}` };
+    case 'organizer':
+      return { kind: 'organizer', answer: `as the ORGANIZER of its own ${object.method}` };
+    case 'not-meant':
+      return { kind: 'not-meant', answer: `no: ${attendance.reason}` };
+  }
+}
+
 /** Those in a list who can have a calendar with us, each once, in the order of the directory. */
 export function postableMembers(expansion: Members, ownDomains: ReadonlySet<string>): readonly ListMember[] {
   const members = new Map<string, ListMember>();

@@ -1,8 +1,9 @@
 import type { Notify } from '../src/mail/envelope.ts';
+import type { Mode } from '../src/queue/store.ts';
 
 /** What is known when one delivery has come to its end. */
 export type Ending = {
-  readonly mode: 'filter' | 'final' | 'copy';
+  readonly mode: Mode;
   readonly kind: 'post' | 'mail';
   readonly outcomeKind: 'failed' | 'expired' | 'delivered';
   readonly notify?: readonly Notify[];
@@ -24,8 +25,9 @@ export type Telling =
  * Who is told how a delivery ended: the waiting client by its reply, or the sender by a DSN, never both (RFC 3461
  * §5.2, §6; RFC 3464 §2).
  *
- * A failed or expired post counts as the message's failure in `final` only: in `filter` the mailbox has the mail, in
- * `copy` the original went its own way.
+ * A failed or expired post counts as the message's failure in `final` and `relay`: in `filter` the mailbox has the mail,
+ * in `copy` the original went its own way. In `relay` the reply is the answer that the peer waits for, the sender is the
+ * Originator, and what went by mail in place of a post ends as any mail does.
  */
 export function whoIsTold(ending: Ending): Telling {
   if (ending.mode === 'copy') return nobody('a copy listener is handed duplicates, whose senders did not send them');
@@ -43,7 +45,7 @@ function onFailure(ending: Ending): Telling {
   // Absent means FAILURE (RFC 3461 §4.1).
   if (ending.notify !== undefined && !ending.notify.includes('FAILURE'))
     return nobody(`the sender asked for NOTIFY=${ending.notify.join(',')}`);
-  return { told: 'dsn', action: 'failed', why: 'the client had its 250 before' };
+  return { told: 'dsn', action: 'failed', why: 'the client had its reply before' };
 }
 
 function onSuccess(ending: Ending): Telling {

@@ -9,17 +9,27 @@ export type Beside = { readonly annotate: boolean; readonly alarm?: boolean };
 export type Recorder = {
   readonly note: (question: string, answer: string) => void;
   readonly settle: (rule: string, post: Disposition, beside: Beside) => Decision;
-  /** No post: in `final` a refusal, since there the post is all there is. */
+  /** No post: a refusal in `final` and `relay`, where the post is all there is. */
   readonly mailOnly: (rule: string, reason: string, status: PermanentStatus, beside: Beside) => Decision;
+  /** No post, for no fault of author or recipient: as `mailOnly`, but in `relay` a mail takes the post's place. */
+  readonly mailInstead: (rule: string, reason: string, status: PermanentStatus, beside: Beside) => Decision;
 };
+
+/** Whether nothing reaches the recipient beside the post: no mail of its own goes its way. */
+export function isPostAll(mode: Mode): boolean {
+  return mode === 'final' || mode === 'relay';
+}
 
 export function recorder(mode: Mode): Recorder {
   const steps: Step[] = [];
   const settle: Recorder['settle'] = (rule, post, beside) => ({ post, rule, steps, ...beside });
+  const mailOnly: Recorder['mailOnly'] = (rule, reason, status, beside) =>
+    settle(rule, isPostAll(mode) ? { kind: 'reject', status, reason } : { kind: 'none', reason }, beside);
   return {
     note: (question, answer) => void steps.push({ question, answer }),
     settle,
-    mailOnly: (rule, reason, status, beside) =>
-      settle(rule, mode === 'final' ? { kind: 'reject', status, reason } : { kind: 'none', reason }, beside),
+    mailOnly,
+    mailInstead: (rule, reason, status, beside) =>
+      mode === 'relay' ? settle(rule, { kind: 'mail', reason }, beside) : mailOnly(rule, reason, status, beside),
   };
 }

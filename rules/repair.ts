@@ -89,7 +89,7 @@ function mendComponent(
     return undefined;
   }
   if (property(component, 'DTSTAMP') === undefined) {
-    if (context.mailDate === undefined) return `${component.name} has no DTSTAMP, and the mail no Date to take instead`;
+    if (context.mailDate === undefined) return `${component.name} has no DTSTAMP, and there is no Date to take instead`;
     const stamp = formatUtc(context.mailDate);
     edits.insert(
       component.begin,

@@ -62,3 +62,14 @@ export const METHOD_RULES: Readonly<Record<Method, MethodRule>> = {
 
 /** Components that are scheduled by mail. */
 export const SCHEDULED_COMPONENTS: readonly string[] = ['VEVENT', 'VTODO'];
+
+/** iTIP messages that a post to us may hold, as its capabilities announce them. */
+export type AcceptedMessage = { readonly component: string; readonly methods: readonly string[] };
+
+const SCHEDULED_METHODS = Object.entries(METHOD_RULES).flatMap(([method, rule]) => (rule.scheduled ? [method] : []));
+
+/** What mail schedules, a post may too; where a home server does not take the method, the recipient gets it by mail. */
+export const ACCEPTED_MESSAGES: readonly AcceptedMessage[] = SCHEDULED_COMPONENTS.map((component) => ({
+  component,
+  methods: SCHEDULED_METHODS,
+}));

@@ -54,7 +54,14 @@ export function readCalendar(bytes: Buffer, charset: string | undefined, context
 
 export type ReadObject =
   | { readonly kind: 'object'; readonly object: SchedulingObject }
-  | { readonly kind: 'none'; readonly reason: string; readonly method?: string; readonly uid?: string };
+  | {
+      readonly kind: 'none';
+      readonly reason: string;
+      readonly method?: string;
+      readonly uid?: string;
+      /** No parser would take it for iCalendar. */
+      readonly unreadable?: true;
+    };
 
 /** The scheduling object in a calendar part, or why it holds none: iTIP's rules, then ical.js' reading of it. */
 export function toObject(part: CalendarText): ReadObject {
@@ -70,7 +77,8 @@ export function toObject(part: CalendarText): ReadObject {
   const untouched = part.repairs.length === 0;
   const text = untouched ? part.text : written(part);
   const fault = faultFound(text);
-  if (fault !== undefined) return { kind: 'none', reason: `not readable as iCalendar: ${fault}`, ...facts };
+  if (fault !== undefined)
+    return { kind: 'none', reason: `not readable as iCalendar: ${fault}`, unreadable: true, ...facts };
   const object: SchedulingObject = {
     method,
     component: first.name,

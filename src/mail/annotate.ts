@@ -1,5 +1,6 @@
 import type { Instance, SchedulingObject } from '../itip/message.ts';
-import { embedUnicode, isAscii } from './xtext.ts';
+import { oneLine, textField } from './encoded-word.ts';
+import { embedUnicode } from './xtext.ts';
 
 export const ANNOTATION_FIELDS = ['status', 'uid', 'method', 'recurrenceId', 'sequence', 'dtstamp'] as const;
 export type AnnotationField = (typeof ANNOTATION_FIELDS)[number];
@@ -43,11 +44,11 @@ export function annotation(facts: Annotation, names: AnnotationNames): string {
   if (names.status !== undefined) lines += statusField(names.status, facts);
   if (object === undefined) return lines;
   const instance = shownInstance(object.instances);
-  lines += textField(names.uid, object.uid);
-  lines += textField(names.method, object.method);
-  lines += textField(names.recurrenceId, instance?.recurrenceId ?? '');
-  lines += textField(names.sequence, instance === undefined ? '' : String(instance.sequence));
-  lines += textField(names.dtstamp, instance?.dtstamp ?? '');
+  lines += optionalField(names.uid, object.uid);
+  lines += optionalField(names.method, object.method);
+  lines += optionalField(names.recurrenceId, instance?.recurrenceId ?? '');
+  lines += optionalField(names.sequence, instance === undefined ? '' : String(instance.sequence));
+  lines += optionalField(names.dtstamp, instance?.dtstamp ?? '');
   return lines;
 }
 
@@ -81,45 +82,14 @@ function statusField(name: string, facts: Annotation): string {
 }
 
 /** One unstructured field; '' when it has no name or no value. */
-function textField(name: string | undefined, value: string): string {
-  if (name === undefined || value === '' || value.length > MAX_VALUE) return '';
-  const text = oneLine(value);
-  // Text without spaces cannot be folded; beyond the 998 octets of RFC 5322 §2.1.1 only encoded words can be.
-  const plain = isAscii(text) && !text.includes('=?') && text.length < 900;
-  return `${name}: ${plain ? text : encodedWords(text).join('\r\n ')}\r\n`;
+function optionalField(name: string | undefined, value: string): string {
+  return name === undefined || value === '' || value.length > MAX_VALUE ? '' : textField(name, value);
 }
 
 function quoted(value: string): string {
   const text = embedUnicode(oneLine(value)).slice(0, MAX_PARAMETER);
   if (/^[\w.@+!#$&'*/:?^`{|}~%-]+$/.test(text)) return text;
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
-}
-
-/** Runs of white space and controls as one space: nothing from outside can end the line. */
-function oneLine(text: string): string {
-  let line = '';
-  for (const char of text) {
-    const code = char.codePointAt(0) ?? 0;
-    const blank = code <= 0x20 || (code >= 0x7f && code < 0xa0) || code === 0x2028 || code === 0x2029;
-    if (!blank) line += char;
-    else if (!line.endsWith(' ')) line += ' ';
-  }
-  return line.trim();
-}
-
-/** RFC 2047 §4.1 B encoding, no character split over two words, each word within 75 characters. */
-function encodedWords(text: string): string[] {
-  const words: string[] = [];
-  let piece = '';
-  for (const char of text) {
-    if (Buffer.byteLength(piece + char) > 45) {
-      words.push(piece);
-      piece = '';
-    }
-    piece += char;
-  }
-  words.push(piece);
-  return words.map((word) => `=?UTF-8?B?${Buffer.from(word, 'utf8').toString('base64')}?=`);
 }
 
 function hostOf(server: string): string {

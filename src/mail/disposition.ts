@@ -5,7 +5,14 @@ export const PROFILE_NAMES = ['generic', 'cyrus', 'oracle-v7', 'oracle-v6', 'dav
 export type ProfileName = (typeof PROFILE_NAMES)[number];
 
 /** A calendar server as a map line or the configuration names it. */
-export type CalendarServer = { readonly url: string; readonly profile: ProfileName };
+export type CalendarServer = {
+  readonly url: string;
+  readonly profile: ProfileName;
+  /** The same service elsewhere, tried in this order where the one before gives no answer. */
+  readonly fallbacks?: readonly string[];
+  /** Named by somebody else's DNS: reached by https at public addresses only, whatever its URL says. */
+  readonly discovered?: true;
+};
 
 /** A member of a list by his primary address. */
 export type ListMember = { readonly address: string };
@@ -29,6 +36,8 @@ export type Disposition =
     }
   /** A list that arrived unexpanded: one post for each member who has a calendar; its own mail goes on untouched. */
   | { readonly kind: 'expand'; readonly members: readonly ListMember[] }
+  /** `relay` only: the recipient gets it by mail, in place of a post. */
+  | { readonly kind: 'mail'; readonly reason: string }
   | { readonly kind: 'hold'; readonly reason: string }
   | { readonly kind: 'defer'; readonly status: TransientStatus; readonly reason: string; readonly alarm?: boolean }
   | { readonly kind: 'reject'; readonly status: PermanentStatus; readonly reason: string }

@@ -240,6 +240,6 @@ function folded(text: string, used: number): string {
 }
 
 /** RFC 5322 §3.3, in UTC. */
-function mailDate(at: number): string {
+export function mailDate(at: number): string {
   return new Date(at).toUTCString().replace('GMT', '+0000');
 }

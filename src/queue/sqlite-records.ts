@@ -20,12 +20,15 @@ import {
 } from './store.ts';
 
 const MESSAGE_COLUMNS = `seq, id, received_at, calendar, mode, origin, listener, message_id, uid, method, ends_at, size,
-  eight_bit, passes, delivered_to, client, envelope`;
+  eight_bit, passes, delivered_to, peer, digest, client, envelope`;
 const DELIVERY_COLUMNS = `id, message, position, kind, route, state, blocked, released, recipient, list, user, uid,
   created_at, started_at, due_at, attempts, answers, held_at, held_ms, told, outcome, decisions`;
 
 /** Recipients looked through for one that a message has been to. */
 const MAX_PASSED = 5000;
+
+/** Posts of one id that are looked at for one that comes again: a peer may use an id any number of times. */
+const MAX_POSTED = 20;
 
 /** What the database knows; the one change made here is taking leases, and deleting what is past its time. */
 export class Records {
@@ -38,6 +41,7 @@ export class Records {
   readonly #messageById: StatementSync;
   readonly #messagesByMessageId: StatementSync;
   readonly #passedTo: StatementSync;
+  readonly #posted: StatementSync;
   readonly #deliveries: StatementSync;
   readonly #body: StatementSync;
   readonly #ledger: StatementSync;
@@ -64,6 +68,8 @@ export class Records {
     // The order of the joins keeps the limit from being reached by sorting.
     this.#passedTo = db.prepare(`SELECT recipient FROM messages AS m CROSS JOIN deliveries AS d ON d.message = m.seq
       WHERE m.message_id = ? AND m.id < ? AND d.kind = 'post' AND d.list IS NULL ORDER BY m.seq DESC LIMIT ?`);
+    this.#posted = db.prepare(`SELECT ${MESSAGE_COLUMNS} FROM messages
+      WHERE message_id = ? AND peer = ? ORDER BY seq DESC LIMIT ${MAX_POSTED}`);
     this.#deliveries = db.prepare(`SELECT ${DELIVERY_COLUMNS} FROM deliveries WHERE message = ? ORDER BY id`);
     this.#body = db.prepare(
       `SELECT body, spool_file, bytes FROM messages LEFT JOIN bodies ON message = seq WHERE id = ?`,
@@ -173,6 +179,10 @@ export class Records {
 
   passedTo(messageId: string, before = '~'): readonly string[] {
     return this.#passedTo.all(messageId, before, MAX_PASSED).map((row) => String(row.recipient));
+  }
+
+  posted(peer: string, messageId: string): readonly Message[] {
+    return (this.#posted.all(messageId, peer) as MessageRow[]).map(messageOf);
   }
 
   newestId(): string | undefined {

@@ -22,6 +22,8 @@ export type MessageRow = {
   readonly eight_bit: number;
   readonly passes: number;
   readonly delivered_to: string | null;
+  readonly peer: string | null;
+  readonly digest: string | null;
   readonly client: string;
   readonly envelope: string;
 };
@@ -81,6 +83,7 @@ export function messageOf(row: MessageRow): Message {
     ...(row.ends_at !== null && { endsAtMs: row.ends_at }),
     passes: row.passes,
     ...(row.delivered_to !== null && { deliveredTo: JSON.parse(row.delivered_to) as string[] }),
+    ...(row.peer !== null && row.digest !== null && { posted: { peer: row.peer, digest: row.digest } }),
   };
 }
 

@@ -131,7 +131,7 @@ export class Settling {
       if (spelling !== undefined) this.#spell.run(spelling.user, spelling.uid, spelling.invited, now);
       const closed = state !== 'queued' && state !== 'held';
       if (expansion !== undefined) {
-        if (!closed) throw new TypeError('a list is expanded once: the post that is replaced ends with it');
+        if (!closed) throw new TypeError('a post is replaced once: it ends with its expansion');
         this.#intake.extend(row.message, expansion, now);
       }
       if (closed) aftermath.messages.add(row.message);

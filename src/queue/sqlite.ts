@@ -215,6 +215,10 @@ class SqliteStore implements Store {
     return this.#records.passedTo(messageId, before);
   }
 
+  posted(peer: string, messageId: string): readonly Message[] {
+    return this.#records.posted(peer, messageId);
+  }
+
   async sweep(
     now: number,
     keep: { readonly historyMs: number; readonly plainHistoryMs: number; readonly ledgerMs: number },

@@ -3,8 +3,11 @@ import type { Decision } from '../mail/disposition.ts';
 import type { Client, Envelope } from '../mail/envelope.ts';
 import type { Outcome } from '../mail/outcome.ts';
 
-export const MODES = ['filter', 'final', 'copy'] as const;
+/** `relay`: a post that came by iSchedule; no listener of mail has this mode. */
+export const MODES = ['filter', 'final', 'copy', 'relay'] as const;
 export type Mode = (typeof MODES)[number];
+/** What a listener of mail can be. */
+export const LISTENER_MODES = ['filter', 'final', 'copy'] as const satisfies readonly Mode[];
 export const ORIGINS = ['outside', 'inside'] as const;
 export type Origin = (typeof ORIGINS)[number];
 
@@ -18,8 +21,10 @@ export type Message = {
   readonly origin: Origin;
   readonly client: Client;
   readonly envelope: Envelope;
-  /** Value of the Message-ID header field. */
+  /** Value of the Message-ID header field; of a post, its iSchedule-Message-ID. */
   readonly messageId?: string;
+  /** Of a post: the peer it came from, and a digest over Originator, recipients and body, by which a repeat is known. */
+  readonly posted?: { readonly peer: string; readonly digest: string };
   /** Octets of the stored body (header included, ours not). */
   readonly size: number;
   readonly eightBit: boolean;
@@ -149,9 +154,9 @@ export type Settlement = {
   /** The post was written for another address than the object named: what to undo in his REPLY. */
   readonly spelling?: Spelling;
   /**
-   * Posts that take this one's place, for the members of its list: queued in the same transaction, unclaimed, each in
-   * the order of its own user with the rest of the UID, as if its message had come with them. Only beside a final
-   * `state`: settled a second time, a list is not expanded again.
+   * What takes this post's place: posts for the members of its list, each in the order of its own user with the rest
+   * of the UID, as if its message had come with them; or the mail that its recipient gets instead. Queued in the same
+   * transaction, unclaimed. Only beside a final `state`: settled a second time, a post is not replaced again.
    */
   readonly expansion?: readonly NewDelivery[];
 };
@@ -225,6 +230,8 @@ export type Store = {
    * @param before a queue id: only messages accepted before it
    */
   passedTo(messageId: string, before?: string): readonly string[];
+  /** Posts that this peer handed over under this id, newest first, the latest twenty only. */
+  posted(peer: string, messageId: string): readonly Message[];
   /**
    * `retry`: due now; `release`: a held one is queued, due now, and marked as let go by a person, and so is one that is
    * blocked, where it stands; `resume`: as `release`, without the mark, since what it waited for has ended; `delete`: final without a word; `fail`: final with

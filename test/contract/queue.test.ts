@@ -101,6 +101,7 @@ describe.each(STORES)('a queue in %s', (_, open) => {
         endsAtMs: NOW + HOUR,
         passes: 2,
         deliveredTo: ['bob@example.com', 'staff@example.com'],
+        posted: { peer: 'cyrus', digest: 'abc' },
       });
       await store.accept([{ message: full, body: { kind: 'inline', bytes: CONTENT }, deliveries: [mail()] }]);
       expect(store.message('A1')?.message).toEqual(full);
@@ -686,6 +687,68 @@ describe.each(STORES)('a queue in %s', (_, open) => {
     });
   });
 
+  describe('a post that goes by mail instead', () => {
+    const INSTEAD: NewDelivery = { position: 1, kind: 'mail', route: 'smart-host', dueAt: NOW, claim: false };
+
+    async function relayed(): Promise<readonly Delivery[]> {
+      return accept(
+        incoming('A1', [post({ uid: UID }), post({ uid: UID, position: 1 })], {
+          recipients: ['bob@example.com', 'eve@example.net'],
+          message: { mode: 'relay', posted: { peer: 'cyrus', digest: 'abc' } },
+        }),
+      );
+    }
+
+    test('is replaced by the mail to the same recipient, which can be claimed at once', async () => {
+      const [bobs, eves] = await relayed();
+      now = NOW + MINUTE;
+      await settle(bobs!.id, 'held', { attempted: false });
+      await settle(eves!.id, 'skipped', { attempted: false, expansion: [INSTEAD] });
+      const claims = await store.claim(now, 10);
+      expect(claims.map(({ deliveries }) => deliveries)).toEqual([
+        [
+          {
+            id: expect.any(Number),
+            queueId: 'A1',
+            position: 1,
+            kind: 'mail',
+            route: 'smart-host',
+            state: 'queued',
+            recipient: 'eve@example.net',
+            createdAt: now,
+            dueAt: NOW,
+            blocked: false,
+            released: false,
+            attempts: 0,
+            answers: 0,
+            heldMs: 0,
+            decisions: [],
+          },
+        ],
+      ]);
+    });
+
+    test('lets later posts of its UID go: a mail stands in no order', async () => {
+      const [, eves] = await relayed();
+      await settle(eves!.id, 'skipped', { attempted: false, expansion: [INSTEAD] });
+      const [later] = await accept(
+        incoming('A2', [post({ uid: UID, user: 'eve@example.net' })], { recipients: ['eve@example.net'] }),
+      );
+      expect(later?.blocked).toBe(true); // behind the one to Bob, whom the directory has not named
+      await settle(store.list({ recipient: 'bob@example.com' })[0]!.id, 'delivered');
+      expect(stored(later!.id)?.blocked).toBe(false);
+    });
+
+    test('keeps the body until the mail has gone', async () => {
+      const [bobs, eves] = await relayed();
+      await settle(bobs!.id, 'delivered');
+      await settle(eves!.id, 'skipped', { attempted: false, expansion: [INSTEAD] });
+      expect(await bodyIsGone('A1')).toBe(false);
+      await settle(store.list({ kind: 'mail' })[0]!.id, 'delivered');
+      expect(await bodyIsGone('A1')).toBe(true);
+    });
+  });
+
   describe('a spelling', () => {
     const invited = { user: 'bob@example.com', uid: UID, invited: 'Bob.Brown@example.com' };
 
@@ -867,6 +930,26 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       );
       await accept(...flood);
       expect(store.passedTo('<probe@example.com>')).toHaveLength(5000);
+    });
+
+    test('posts of a peer are found by their id, newest first and no more than twenty', async () => {
+      const posted = (id: string, peer: string, digest: string, messageId = 'one'): NewMessage =>
+        incoming(id, [post()], { message: { mode: 'relay', messageId, posted: { peer, digest } } });
+      await accept(
+        posted('A1', 'cyrus', 'abc'),
+        posted('A2', 'cyrus', 'def'),
+        posted('A3', 'davical', 'abc'),
+        posted('A4', 'cyrus', 'abc', 'two'),
+        incoming('A5', [post()], { message: { messageId: 'one' } }),
+      );
+      expect(store.posted('cyrus', 'one').map(({ id, posted }) => [id, posted])).toEqual([
+        ['A2', { peer: 'cyrus', digest: 'def' }],
+        ['A1', { peer: 'cyrus', digest: 'abc' }],
+      ]);
+      expect(store.posted('apple', 'one')).toEqual([]);
+      await accept(...Array.from({ length: 3000 }, (_, n) => posted(`B${n}`, 'cyrus', `digest ${n}`)));
+      const ids = store.posted('cyrus', 'one').map(({ id }) => id);
+      expect(ids).toEqual(Array.from({ length: 20 }, (_, n) => `B${2999 - n}`));
     });
 
     test('messages are found by their Message-ID, oldest first', async () => {

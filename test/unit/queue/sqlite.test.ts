@@ -95,7 +95,7 @@ describe('the files', () => {
     db.exec('PRAGMA user_version = 99');
     db.close();
     await expect(openSqliteStore({ folder, exclusive: true })).rejects.toThrow(
-      /queue\.sqlite has version 99, this program knows up to 2/,
+      /queue\.sqlite has version 99, this program knows up to 3/,
     );
     // Nothing stays locked after the refusal.
     await expect(openSqliteStore({ folder, exclusive: true })).rejects.toThrow(/version 99/);
@@ -200,6 +200,45 @@ describe('a queue of the version before lists and moves', () => {
     }
     expect(rounds).toEqual([[1, 4], [2], [3], [5]]);
     await expect(store.body('A1')).rejects.toThrow('the body of message A1 is gone');
+  });
+});
+
+describe('a queue of the version before posts of peers', () => {
+  test('is read as it stood, and takes posts', async () => {
+    const db = new DatabaseSync(join(folder, 'queue.sqlite'));
+    for (const script of ['0001', '0002'])
+      db.exec(await readFile(new URL(`../../../src/queue/schema/sqlite/${script}.sql`, import.meta.url), 'utf8'));
+    const { client, envelope } = message('A1');
+    db.prepare(`INSERT INTO messages
+      (seq, id, received_at, calendar, mode, origin, listener, message_id, size, eight_bit, passes, body, client, envelope)
+      VALUES (1, 'A1', ?, 1, 'filter', 'outside', 'mx', '<1@example.org>', ?, 0, 0, 'inline', ?, ?)`).run(
+      NOW,
+      CONTENT.length,
+      JSON.stringify(client),
+      JSON.stringify(envelope),
+    );
+    db.exec('PRAGMA user_version = 2');
+    db.close();
+    const store = await open();
+    expect(store.message('A1')?.message).toEqual(message('A1', undefined, { messageId: '<1@example.org>' }));
+    const posted = { peer: 'cyrus', digest: 'abc' };
+    await store.accept([
+      incoming('A2', [post()], { message: { mode: 'relay', messageId: '<1@example.org>', posted } }),
+    ]);
+    expect(store.posted('cyrus', '<1@example.org>').map(({ id }) => id)).toEqual(['A2']);
+  });
+
+  test('finds posts by an index that knows peer and id', async () => {
+    await close(await open());
+    const db = new DatabaseSync(join(folder, 'queue.sqlite'));
+    const plan = db
+      .prepare(
+        'EXPLAIN QUERY PLAN SELECT id FROM messages WHERE message_id = ? AND peer = ? ORDER BY seq DESC LIMIT 20',
+      )
+      .all('one', 'cyrus')
+      .map(({ detail }) => detail);
+    db.close();
+    expect(plan).toEqual(['SEARCH messages USING INDEX messages_posted (message_id=? AND peer=?)']);
   });
 });
 

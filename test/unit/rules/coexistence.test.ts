@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Home, type Homes, homeOf } from '../../../rules/coexistence.ts';
+import { type Discovered, type Home, type Homes, homeOf } from '../../../rules/coexistence.ts';
 import { parseDomainMap } from '../../../rules/domain-map.ts';
 import type { Entry } from '../../../src/directory/directory.ts';
 import type { CalendarServer } from '../../../src/mail/disposition.ts';
@@ -219,6 +219,62 @@ describe('the home server of an outsider', () => {
       rule: 'external',
       status: '5.7.1',
       reason: 'the recipient is of no domain of ours',
+    });
+  });
+
+  describe('when its DNS was asked', () => {
+    const discovered = (answer: Discovered, ...lines: readonly string[]): Home =>
+      homeOf('olga@example.org', undefined, homes(...lines), answer);
+    const SERVICE: Discovered = {
+      kind: 'service',
+      urls: ['https://a.example.org/.well-known/ischedule', 'https://b.example.org/x'],
+      because: 'SRV _ischedules._tcp.example.org',
+    };
+
+    test('is the first URL, with the others to fall back on', () => {
+      expect(discovered(SERVICE)).toEqual({
+        kind: 'server',
+        server: {
+          url: 'https://a.example.org/.well-known/ischedule',
+          profile: 'generic',
+          fallbacks: ['https://b.example.org/x'],
+          discovered: true,
+        },
+        because: 'SRV _ischedules._tcp.example.org',
+      });
+    });
+
+    test('has nothing to fall back on when there is one URL', () => {
+      expect(discovered({ ...SERVICE, urls: ['https://a.example.org/'] })).toEqual({
+        kind: 'server',
+        server: { url: 'https://a.example.org/', profile: 'generic', discovered: true },
+        because: 'SRV _ischedules._tcp.example.org',
+      });
+    });
+
+    test('is that of the line for his domain all the same', () => {
+      expect(discovered(SERVICE, 'example.org=https://calendar.example.org/')).toEqual({
+        kind: 'server',
+        server: { url: 'https://calendar.example.org/', profile: 'generic' },
+        because: 'domain map line 1, example.org',
+      });
+    });
+
+    test('is nowhere when it names no service', () => {
+      expect(discovered({ kind: 'none', reason: 'no SRV record' })).toEqual({
+        kind: 'none',
+        rule: 'external',
+        status: '5.7.1',
+        reason: 'the recipient is of no domain of ours: no SRV record',
+      });
+    });
+
+    test('is not known while it is silent', () => {
+      expect(discovered({ kind: 'no-answer', reason: 'SERVFAIL' })).toEqual({ kind: 'silent', reason: 'SERVFAIL' });
+    });
+
+    test('says nothing of one of ours', () => {
+      expect(homeOf(ENTRY.mail, ENTRY, homes(), SERVICE)).toMatchObject({ kind: 'server', server: NORTH });
     });
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Homes } from '../../../rules/coexistence.ts';
-import { decide, type Policy, type Question } from '../../../rules/decide.ts';
+import type { Discovered, Homes } from '../../../rules/coexistence.ts';
+import { decide, type Policy, type Question, wantsDiscovery } from '../../../rules/decide.ts';
 import { parseDomainMap } from '../../../rules/domain-map.ts';
 import type { StatusValue } from '../../../src/directory/directory.ts';
 import type { Disposition, ProfileName } from '../../../src/mail/disposition.ts';
@@ -16,16 +16,31 @@ const profiled = (profile: ProfileName): Policy => homes({ backEnds: new Map([['
 
 /** What each mode makes of it. */
 type Dispositions = Readonly<Record<Mode, Disposition>>;
-const always = (post: Disposition): Dispositions => ({ filter: post, final: post, copy: post });
-/** No post: in `final` a refusal, since there the post is all there is. */
+const always = (post: Disposition): Dispositions => ({ filter: post, final: post, copy: post, relay: post });
+/** Another end where the post is all there is. */
+const wherePostIsAll = (post: Disposition): Pick<Dispositions, 'final' | 'relay'> => ({ final: post, relay: post });
+/** No post: a refusal where the post is all there is. */
 const mailOnly = (status: PermanentStatus, reason: string): Dispositions => ({
   ...always({ kind: 'none', reason }),
-  final: { kind: 'reject', status, reason },
+  ...wherePostIsAll({ kind: 'reject', status, reason }),
+});
+/** No post, for no fault of anybody's: what came by post goes on by mail. */
+const mailInstead = (status: PermanentStatus, reason: string): Dispositions => ({
+  ...mailOnly(status, reason),
+  relay: { kind: 'mail', reason },
+});
+/** What a peer of outside posts for somebody who is none of ours. */
+const noRelay = (reason: string): Disposition => ({
+  kind: 'reject',
+  status: '5.7.1',
+  reason: `${reason}, and what a peer of outside posts is not relayed`,
 });
 const POSTED = always({ kind: 'post', server: NORTH, recipient: BOB });
 
 type Expected = {
   readonly rule: string;
+  /** Where `relay` is decided by another. */
+  readonly relayRule?: string;
   readonly post: Dispositions;
   readonly annotate: boolean;
   readonly alarm?: true;
@@ -40,6 +55,11 @@ const askAbout = (recipient: string): Question => {
   const { lookup: _lookup, ...rest } = QUESTION;
   return { ...rest, recipient, examination: object({ attendees: [user(recipient)] }) };
 };
+
+const discovering = (discovered: Discovered): Question => ({ ...askAbout(OUTSIDER), origin: 'inside', discovered });
+const OUTSIDE = 'the recipient is of no domain of ours';
+const BY_MAIL = 'profile oracle-v6 takes invitations by mail';
+const NO_COUNTER = 'profile generic does not take COUNTER';
 
 const rows: readonly Row[] = [
   [
@@ -86,7 +106,10 @@ const rows: readonly Row[] = [
     POLICY,
     {
       rule: 'ambiguous',
-      post: { ...always({ kind: 'none', reason: 'ambiguous' }), final: { kind: 'hold', reason: 'ambiguous' } },
+      post: {
+        ...always({ kind: 'none', reason: 'ambiguous' }),
+        ...wherePostIsAll({ kind: 'hold', reason: 'ambiguous' }),
+      },
       annotate: true,
       alarm: true,
     },
@@ -95,7 +118,7 @@ const rows: readonly Row[] = [
     'an address that only a catch-all has is mail only, and not annotated',
     ask({ recipient: 'nobody@example.com', lookup: entry({ catchAll: true }) }),
     POLICY,
-    { rule: 'catch-all', post: mailOnly('5.1.1', 'only a catch-all has the address'), annotate: false },
+    { rule: 'catch-all', post: mailInstead('5.1.1', 'only a catch-all has the address'), annotate: false },
   ],
   [
     'unless catch-alls are posted to: then it is whose mail it is',
@@ -119,7 +142,7 @@ const rows: readonly Row[] = [
       rule: 'inactive',
       post: {
         ...always({ kind: 'none', reason: 'userStatus is inactive' }),
-        final: { kind: 'defer', status: '4.2.1', reason: 'userStatus is inactive' },
+        ...wherePostIsAll({ kind: 'defer', status: '4.2.1', reason: 'userStatus is inactive' }),
       },
       annotate: true,
     },
@@ -132,7 +155,7 @@ const rows: readonly Row[] = [
       rule: 'inactive',
       post: {
         ...always({ kind: 'none', reason: 'userStatus is asleep' }),
-        final: { kind: 'defer', status: '4.2.1', reason: 'userStatus is asleep' },
+        ...wherePostIsAll({ kind: 'defer', status: '4.2.1', reason: 'userStatus is asleep' }),
       },
       annotate: true,
       alarm: true,
@@ -367,14 +390,14 @@ const rows: readonly Row[] = [
     'what came back for somebody without calendar is mail only',
     ask({ cameBack: true, lookup: entry({ calendar: false }) }),
     POLICY,
-    { rule: 'no-calendar', post: mailOnly('5.2.1', 'the entry has no calendar'), annotate: true },
+    { rule: 'no-calendar', post: mailInstead('5.2.1', 'the entry has no calendar'), annotate: true },
   ],
   // 7. Which home server?
   [
     'an entry without calendar is mail only',
     ask({ lookup: entry({ calendar: false }) }),
     POLICY,
-    { rule: 'no-calendar', post: mailOnly('5.2.1', 'the entry has no calendar'), annotate: true },
+    { rule: 'no-calendar', post: mailInstead('5.2.1', 'the entry has no calendar'), annotate: true },
   ],
   [
     'a marker that no back end explains is deferred with an alarm, and never taken for v6',
@@ -412,7 +435,7 @@ const rows: readonly Row[] = [
     'without the marker the line of the domain map is v6, which takes invitations by mail',
     ask({ lookup: found(UNMARKED) }),
     mapped('example.com=http://v6.example.com/'),
-    { rule: 'by-mail', post: mailOnly('5.2.1', 'profile oracle-v6 takes invitations by mail'), annotate: true },
+    { rule: 'by-mail', post: mailInstead('5.2.1', 'profile oracle-v6 takes invitations by mail'), annotate: true },
   ],
   [
     'unless the line names its profile',
@@ -434,7 +457,7 @@ const rows: readonly Row[] = [
     POLICY,
     {
       rule: 'no-home-server',
-      post: mailOnly('5.2.1', 'no davStore, and no domain map line for example.com'),
+      post: mailInstead('5.2.1', 'no davStore, and no domain map line for example.com'),
       annotate: true,
     },
   ],
@@ -448,7 +471,113 @@ const rows: readonly Row[] = [
     'an outsider is mail only, and not annotated',
     askAbout(OUTSIDER),
     POLICY,
-    { rule: 'external', post: mailOnly('5.7.1', 'the recipient is of no domain of ours'), annotate: false },
+    {
+      rule: 'external',
+      post: { ...mailOnly('5.7.1', OUTSIDE), relay: noRelay(OUTSIDE) },
+      annotate: false,
+    },
+  ],
+  [
+    'unless one of inside writes to him: what he posts goes on by mail',
+    { ...askAbout(OUTSIDER), origin: 'inside' },
+    POLICY,
+    { rule: 'external', post: mailInstead('5.7.1', OUTSIDE), annotate: false },
+  ],
+  [
+    'an outsider whose server takes invitations by mail gets none from a peer of outside',
+    askAbout(OUTSIDER),
+    mapped('example.net=http://calendar.example.net/ profile=oracle-v6'),
+    { rule: 'by-mail', post: { ...mailOnly('5.2.1', BY_MAIL), relay: noRelay(BY_MAIL) }, annotate: false },
+  ],
+  [
+    'but does from one of inside',
+    { ...askAbout(OUTSIDER), origin: 'inside' },
+    mapped('example.net=http://calendar.example.net/ profile=oracle-v6'),
+    { rule: 'by-mail', post: mailInstead('5.2.1', BY_MAIL), annotate: false },
+  ],
+  [
+    'an outsider whose server does not take the method as well',
+    {
+      ...askAbout(OUTSIDER),
+      examination: { kind: 'object', object: { ...REPLY, method: 'COUNTER', organizer: user(OUTSIDER) } },
+    },
+    mapped('example.net=https://calendar.example.net/ischedule'),
+    {
+      rule: 'method-not-taken',
+      post: { ...mailOnly('5.6.0', NO_COUNTER), relay: noRelay(NO_COUNTER) },
+      annotate: false,
+    },
+  ],
+  // The DNS of an outside domain
+  [
+    'an outsider is posted to the service that his DNS names, in the order that it names',
+    discovering({ kind: 'service', urls: ['https://a.example.net/i', 'https://b.example.net/i'], because: 'SRV' }),
+    POLICY,
+    {
+      rule: 'post',
+      post: always({
+        kind: 'post',
+        server: {
+          url: 'https://a.example.net/i',
+          profile: 'generic',
+          fallbacks: ['https://b.example.net/i'],
+          discovered: true,
+        },
+        recipient: OUTSIDER,
+      }),
+      annotate: false,
+    },
+  ],
+  [
+    'the line of the domain map wins over the DNS',
+    discovering({ kind: 'service', urls: ['https://a.example.net/i'], because: 'SRV' }),
+    mapped('example.net=https://calendar.example.net/ischedule'),
+    {
+      rule: 'post',
+      post: always({
+        kind: 'post',
+        server: { url: 'https://calendar.example.net/ischedule', profile: 'generic' },
+        recipient: OUTSIDER,
+      }),
+      annotate: false,
+    },
+  ],
+  [
+    'without a service in the DNS he is an outsider like any other',
+    discovering({ kind: 'none', reason: 'no SRV record' }),
+    POLICY,
+    { rule: 'external', post: mailInstead('5.7.1', `${OUTSIDE}: no SRV record`), annotate: false },
+  ],
+  [
+    'a peer of outside posts to nobody whom only the DNS names',
+    {
+      ...discovering({ kind: 'service', urls: ['https://a.example.net/i'], because: 'SRV' }),
+      origin: 'outside',
+    },
+    POLICY,
+    {
+      rule: 'post',
+      relayRule: 'external',
+      post: {
+        ...always({
+          kind: 'post',
+          server: { url: 'https://a.example.net/i', profile: 'generic', discovered: true },
+          recipient: OUTSIDER,
+        }),
+        relay: noRelay(OUTSIDE),
+      },
+      annotate: false,
+    },
+  ],
+  [
+    'a silent DNS defers the post, as a silent directory does',
+    discovering({ kind: 'no-answer', reason: 'no name server answers' }),
+    POLICY,
+    {
+      rule: 'discovery-silent',
+      post: always({ kind: 'defer', status: '4.4.3', reason: 'no name server answers' }),
+      annotate: false,
+    },
   ],
   [
     'an outsider whose domain has a line is posted, and not annotated',
@@ -469,7 +598,7 @@ const rows: readonly Row[] = [
     'a method that the server does not take is mail only',
     ask({ examination: { kind: 'object', object: { ...REPLY, method: 'COUNTER' } } }),
     POLICY,
-    { rule: 'method-not-taken', post: mailOnly('5.6.0', 'profile cyrus does not take COUNTER'), annotate: true },
+    { rule: 'method-not-taken', post: mailInstead('5.6.0', 'profile cyrus does not take COUNTER'), annotate: true },
   ],
   ...(['generic', 'cyrus', 'oracle-v7', 'davical', 'apple', 'bedework'] as const).map(
     (profile): Row => [
@@ -490,7 +619,9 @@ describe('the decision for one recipient', () => {
     for (const mode of MODES) {
       test(`${title} (${mode})`, () => {
         const { steps: _steps, ...decision } = decide({ ...question, mode }, policy);
-        expect(decision).toEqual({ ...expected, post: post[mode] });
+        const rule = expected.relayRule !== undefined && mode === 'relay' ? expected.relayRule : expected.rule;
+        const { relayRule: _relayRule, ...rest } = expected;
+        expect(decision).toEqual({ ...rest, rule, post: post[mode] });
       });
     }
   }
@@ -530,21 +661,16 @@ describe('the decision for one recipient', () => {
       const lookup = entry({ status: [{ scope, attribute: `${scope}Status`, value }] });
       const off = kind === 'disabled' ? 'disabled' : 'inactive';
       const alarm = kind === 'inactive, alarm' ? { alarm: true } : {};
-      const expected: Record<'filter' | 'final', object> =
-        kind === 'active'
-          ? { filter: { rule: 'post', post: POSTED.filter }, final: { rule: 'post', post: POSTED.final } }
-          : {
-              filter: { rule: off, post: { kind: 'none', reason }, ...alarm },
-              final: {
-                rule: off,
-                post:
-                  off === 'disabled'
-                    ? { kind: 'reject', status: '5.2.1', reason }
-                    : { kind: 'defer', status: '4.2.1', reason },
-                ...alarm,
-              },
-            };
-      for (const mode of ['filter', 'final'] as const) {
+      const posted = { rule: 'post', post: POSTED.filter };
+      const refused =
+        off === 'disabled' ? { kind: 'reject', status: '5.2.1', reason } : { kind: 'defer', status: '4.2.1', reason };
+      const postIsAll = kind === 'active' ? posted : { rule: off, post: refused, ...alarm };
+      const expected: Record<'filter' | 'final' | 'relay', object> = {
+        filter: kind === 'active' ? posted : { rule: off, post: { kind: 'none', reason }, ...alarm },
+        final: postIsAll,
+        relay: postIsAll,
+      };
+      for (const mode of ['filter', 'final', 'relay'] as const) {
         test(`of the ${scope}, ${value}, is ${kind} (${mode})`, () => {
           const { steps: _steps, ...decision } = decide({ ...QUESTION, mode, lookup }, POLICY);
           expect(decision).toEqual({ ...expected[mode], annotate: true });
@@ -653,6 +779,41 @@ describe('the decision for one recipient', () => {
     }
   });
 
+  test('a room that nobody invited is refused to who posts to it: no person is asked', () => {
+    const question: Question = {
+      ...QUESTION,
+      mode: 'relay',
+      lookup: entry({ kind: 'resource' }),
+      examination: object({ attendees: [user('anna@example.com')] }),
+    };
+    const { steps: _steps, ...decision } = decide(question, POLICY);
+    expect(decision).toEqual({
+      rule: 'not-attendee',
+      post: { kind: 'reject', status: '5.6.0', reason: 'the recipient is not among the ATTENDEEs' },
+      annotate: true,
+    });
+  });
+
+  test('no mail is made of a post for a catch-all whose author is not believed', () => {
+    const question: Question = {
+      ...QUESTION,
+      mode: 'relay',
+      recipient: 'nobody@example.com',
+      lookup: entry({ catchAll: true }),
+      examination: object({ organizer: user('anna@example.com'), attendees: [user('nobody@example.com')] }),
+    };
+    const { steps: _steps, ...decision } = decide(question, POLICY);
+    expect(decision).toEqual({
+      rule: 'author-is-ours',
+      post: {
+        kind: 'reject',
+        status: '5.7.1',
+        reason: 'the ORGANIZER is of our own domain example.com, the message came from outside',
+      },
+      annotate: false,
+    });
+  });
+
   test('one of ours whom the directory was not asked about is deferred, not unknown', () => {
     const { lookup: _lookup, ...question } = QUESTION;
     expect(decide(question, POLICY)).toMatchObject({
@@ -660,4 +821,61 @@ describe('the decision for one recipient', () => {
       post: { kind: 'defer', status: '4.4.3', reason: 'the directory was not asked' },
     });
   });
+});
+
+describe('the DNS of a domain is worth asking', () => {
+  const DISCOVERING: Policy = { ...POLICY, discover: ['example.net'] };
+  const QUESTIONED: Question = { ...askAbout(OUTSIDER), origin: 'inside' };
+  const invitation = (recipient: string): Question => ({ ...askAbout(recipient), origin: 'inside' });
+  const discover = (...patterns: readonly string[]): Policy => ({ ...POLICY, discover: patterns });
+
+  const table: readonly [title: string, question: Question, policy: Policy, wanted: boolean][] = [
+    ['for an invited outsider of a domain that a rule names', QUESTIONED, DISCOVERING, true],
+    ['for every outsider where the rule is *', QUESTIONED, discover('*'), true],
+    ['for a subdomain where the rule is *.domain', invitation('p@cal.example.net'), discover('*.example.net'), true],
+    ['not for the domain itself there', QUESTIONED, discover('*.example.net'), false],
+    ['not without a rule', QUESTIONED, POLICY, false],
+    ['not for another domain', invitation('petra@example.org'), DISCOVERING, false],
+    ['not for one of ours', QUESTION, discover('*'), false],
+    ['not for one of ours whom nobody knows', ask({ lookup: { kind: 'unknown', server: 'd' } }), discover('*'), false],
+    [
+      'not where a line of the map names the server',
+      QUESTIONED,
+      { ...mapped('example.net=https://calendar.example.net/'), discover: ['*'] },
+      false,
+    ],
+    [
+      'not where there is nothing to schedule',
+      { ...QUESTIONED, examination: { kind: 'none', reason: 'METHOD is missing', calendar: true } },
+      DISCOVERING,
+      false,
+    ],
+    [
+      'not where he is not invited',
+      { ...QUESTIONED, examination: object({ attendees: [user(BOB)] }) },
+      DISCOVERING,
+      false,
+    ],
+    [
+      'not for the word of an author who is not believed',
+      {
+        ...QUESTIONED,
+        origin: 'outside',
+        examination: object({ organizer: user('anna@example.com'), attendees: [user(OUTSIDER)] }),
+      },
+      DISCOVERING,
+      false,
+    ],
+    ['not for what is no news', { ...QUESTIONED, ledger: [ROW] }, DISCOVERING, false],
+    ['not for what a peer of outside posts', { ...QUESTIONED, mode: 'relay', origin: 'outside' }, DISCOVERING, false],
+    ['for what a peer of inside posts', { ...QUESTIONED, mode: 'relay' }, DISCOVERING, true],
+    [
+      'whatever it said before',
+      { ...QUESTIONED, discovered: { kind: 'no-answer', reason: 'no name server answers' } },
+      DISCOVERING,
+      true,
+    ],
+  ];
+  for (const [title, question, policy, wanted] of table)
+    test(title, () => expect(wantsDiscovery(question, policy)).toBe(wanted));
 });

@@ -34,6 +34,89 @@ const TO_TEAM = object({ attendees: [user(OLGA), user(TEAM)] });
 
 const withoutSteps = ({ steps: _, ...decision }: Decision): Omit<Decision, 'steps'> => decision;
 
+describe('a post to a list', () => {
+  const ASKED: Question = {
+    ...QUESTION,
+    mode: 'relay',
+    recipient: TEAM,
+    lookup: found(GROUP),
+    examination: TO_TEAM,
+  };
+  const inStatus = (value: string) =>
+    found({ ...GROUP, status: [{ scope: 'mail', attribute: 'inetMailGroupStatus', value }] });
+  const byMail = { rule: 'list', post: { kind: 'mail', reason: 'the address is a list' }, annotate: false } as const;
+  const rows: readonly (readonly [title: string, change: Partial<Question>, expected: Omit<Decision, 'steps'>])[] = [
+    ['goes on by mail, which its mail server expands', {}, byMail],
+    ['from one of inside as well', { origin: 'inside' }, byMail],
+    ['by another address of the list as well', { recipient: 'crew@example.com' }, byMail],
+    [
+      'that restricts who may send goes on by mail: its mail server knows who may',
+      { lookup: found({ ...GROUP, group: { memberDns: [], memberAddresses: [], memberUrls: [], restrictedBy: 'x' } }) },
+      byMail,
+    ],
+    [
+      'that is the organizer goes on by mail when an attendee answers',
+      { examination: { kind: 'object', object: { ...REPLY, organizer: user(TEAM) } } },
+      byMail,
+    ],
+    [
+      'that nobody invited is refused',
+      { examination: object({ attendees: [user(BOB)] }) },
+      {
+        rule: 'not-attendee',
+        post: { kind: 'reject', status: '5.6.0', reason: 'the list is not among the ATTENDEEs' },
+        annotate: false,
+      },
+    ],
+    [
+      'that is its organizer comes to nothing',
+      { origin: 'inside', examination: object({ organizer: user(TEAM) }) },
+      {
+        rule: 'own-organizer',
+        post: { kind: 'none', reason: 'the list is the ORGANIZER of this REQUEST' },
+        annotate: false,
+      },
+    ],
+    [
+      'by an author who is not believed is refused',
+      { examination: object({ organizer: user('anna@example.com'), attendees: [user(TEAM)] }) },
+      {
+        rule: 'author-is-ours',
+        post: {
+          kind: 'reject',
+          status: '5.7.1',
+          reason: 'the ORGANIZER is of our own domain example.com, the message came from outside',
+        },
+        annotate: false,
+      },
+    ],
+    [
+      'that is inactive is tried later',
+      { lookup: inStatus('inactive') },
+      {
+        rule: 'inactive',
+        post: { kind: 'defer', status: '4.2.1', reason: 'inetMailGroupStatus is inactive' },
+        annotate: false,
+      },
+    ],
+    [
+      'that is disabled is refused',
+      { lookup: inStatus('disabled') },
+      {
+        rule: 'disabled',
+        post: { kind: 'reject', status: '5.2.1', reason: 'inetMailGroupStatus is disabled' },
+        annotate: false,
+      },
+    ],
+  ];
+  for (const [title, change, expected] of rows) {
+    test(title, () => {
+      expect(withoutSteps(decide({ ...ASKED, ...change }, POLICY))).toEqual(expected);
+      expect(wantsExpansion({ ...ASKED, ...change }, POLICY)).toBe(false);
+    });
+  }
+});
+
 describe('an invitation to a list that arrives unexpanded', () => {
   const ASKED: Question = { ...QUESTION, recipient: TEAM, lookup: found(GROUP), examination: TO_TEAM };
   const EXPANDED = members([ENTRY, person('anna')]);

@@ -30,6 +30,8 @@ describe('a mail that failed', () => {
     ['with NOTIFY=NEVER in the session is its reply still', { notify: ['NEVER'], sessionWaits: true }, 'reply'],
     ['with NOTIFY=SUCCESS,DELAY is told to nobody', { notify: ['SUCCESS', 'DELAY'] }, 'nobody'],
     ['with NOTIFY=SUCCESS,FAILURE is a DSN', { notify: ['SUCCESS', 'FAILURE'] }, 'dsn failed'],
+    ['in place of a post, after the answer, is a DSN to the originator', { mode: 'relay' }, 'dsn failed'],
+    ['in place of a post, while the peer waits, is its answer', { mode: 'relay', sessionWaits: true }, 'reply'],
     ['in copy is told to nobody', { mode: 'copy' }, 'nobody'],
     ['in copy is told to nobody, not even in the session', { mode: 'copy', sessionWaits: true }, 'nobody'],
   ];
@@ -46,6 +48,10 @@ describe('a post that failed', () => {
     ['in final after the session is a DSN', { mode: 'final' }, 'dsn failed'],
     ['in final by expiry is a DSN', { mode: 'final', outcomeKind: 'expired' }, 'dsn failed'],
     ['in final from the null reverse-path is told to nobody', { mode: 'final', nullReversePath: true }, 'nobody'],
+    ['in relay while the peer waits is its answer', { mode: 'relay', sessionWaits: true }, 'reply'],
+    ['in relay after the answer is a DSN to the originator', { mode: 'relay' }, 'dsn failed'],
+    ['in relay by expiry is a DSN to the originator', { mode: 'relay', outcomeKind: 'expired' }, 'dsn failed'],
+    ['in relay is told to nobody when the peer left without its answer', { mode: 'relay', clientGone: true }, 'nobody'],
   ];
   for (const [title, ending, expected] of rows)
     test(title, () => expect(told({ kind: 'post', ...ending })).toBe(expected));

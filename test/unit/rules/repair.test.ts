@@ -361,7 +361,7 @@ describe('what is beyond repair', () => {
   test('a missing DTSTAMP, when the mail has no Date either', () => {
     const { mailDate: _, ...withoutDate } = CONTEXT;
     expect(posted(request({ DTSTAMP: [] }), 'utf-8', withoutDate)).toBe(
-      'VEVENT has no DTSTAMP, and the mail no Date to take instead',
+      'VEVENT has no DTSTAMP, and there is no Date to take instead',
     );
   });
 });

@@ -1,0 +1,284 @@
+import { hash, timingSafeEqual } from 'node:crypto';
+import { normalizeDomain } from '../src/mail/address.ts';
+import type { Networks } from '../src/mail/network.ts';
+import type { Origin } from '../src/queue/store.ts';
+import { patternsAbove } from './domain-map.ts';
+
+/** What a signature may be made by: that of the last draft, and that of -01, which DAViCal speaks. */
+export const CANONICALIZATIONS = ['ischedule-relaxed', 'simple-http'] as const;
+export type Canonicalization = (typeof CANONICALIZATIONS)[number];
+
+export const DIALECTS = ['draft05', 'draft00'] as const;
+/** `draft00`: neither Originator nor Recipient nor iSchedule-Version nor parameters are needed (v6, early v7). */
+export type Dialect = (typeof DIALECTS)[number];
+
+/** Somebody who may post to us, as configured. Each proof that is there is enough by itself. */
+export type Peer = {
+  readonly name: string;
+  readonly origin: Origin;
+  /** Whom it may speak for: domains of Originators, `example.com`, `*.example.com` (any subdomain) or `*`. */
+  readonly domains: readonly string[];
+  /** Domains that `domains` never stands for: of an outside peer, our own. Normalised. */
+  readonly notFor?: ReadonlySet<string>;
+  readonly dialect: Dialect;
+  /** How long an answer waits for real outcomes, ms. */
+  readonly answerWaitMs: number;
+  readonly networks?: Networks;
+  /** SHA-256 fingerprints, or DNS names in certificates that the listener's `client-ca` vouches for. */
+  readonly certificates?: readonly string[];
+  /** Taken over TLS only. Digests, SHA-256, of `user:password` and of the token: compared in constant time. */
+  readonly basic?: readonly Buffer[];
+  readonly bearer?: readonly Buffer[];
+  readonly dkim?: {
+    readonly canonicalizations: readonly Canonicalization[];
+    /** Signing domains that are believed for all of `domains`; without one, d has to be the Originator's domain or above it. */
+    readonly signers: readonly string[];
+  };
+};
+
+/** How a peer proved who it is. */
+export type Proof = 'network' | 'certificate' | 'basic' | 'bearer' | 'dkim';
+
+/** What became of the signature. */
+export type SignatureVerdict =
+  | { readonly kind: 'verified'; readonly domain: string /** `t=y` in the key record. */; readonly testing: boolean }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'no-answer'; readonly reason: string };
+
+/** What a request shows of who sent it, before its body is looked at. */
+export type PeerFacts = {
+  readonly client: {
+    /** IP address. */
+    readonly address: string;
+    /** Absent on a connection in clear; its certificate only when the listener's `client-ca` vouches for it. */
+    readonly tls?: {
+      readonly certificate?: { readonly fingerprint256: string; readonly names: readonly string[] };
+    };
+  };
+  /** Values of the Authorization headers. More than one proves nothing. */
+  readonly authorizations: readonly string[];
+  /** Number of DKIM-Signature headers. */
+  readonly signatures: number;
+};
+
+export type PeerVerdict =
+  | { readonly kind: 'accepted'; readonly peer: Peer; readonly proof: Proof }
+  /** The signature decides: verify it by one of these, which any of the peers in question takes, and ask again. */
+  | { readonly kind: 'verify-signature'; readonly canonicalizations: readonly Canonicalization[] }
+  /** Nobody could be asked for the signer's key: the same post may be taken later. */
+  | { readonly kind: 'no-answer'; readonly reason: string }
+  | {
+      readonly kind: 'refused';
+      readonly precondition: 'verification-failed' | 'originator-denied';
+      readonly reason: string;
+      /** User name and password, or a token, would be taken: 401 with WWW-Authenticate. */
+      readonly challenge?: true;
+    };
+
+/**
+ * Whether a request that lacks what only draft -00 leaves out may be read as one: it comes from a peer of that dialect
+ * that its address, certificate or credentials prove.
+ */
+export function dialectOf(peers: readonly Peer[], facts: PeerFacts): Dialect {
+  const isOld = peers.some((peer) => peer.dialect === 'draft00' && cheapProof(peer, facts) !== undefined);
+  return isOld ? 'draft00' : 'draft05';
+}
+
+/**
+ * Who posts, and whether he may speak for this Originator. Of several peers that are proved it is the one whose
+ * `domains` name the Originator's most closely.
+ *
+ * A peer with `dkim` is held to its signature where one stands, whatever else proves it: a broken one means that the
+ * post was changed on its way. A key under test (`t=y`) proves nothing and breaks nothing.
+ * @param request `originatorDomain`: of the mailbox behind Originator; `isDraft00`: it lacks what only that dialect
+ * leaves out, so that none but such a peer may send it
+ * @param verification what came of the signature, once this has asked for it
+ */
+export function judgePeer(
+  peers: readonly Peer[],
+  facts: PeerFacts,
+  request: { readonly originatorDomain: string; readonly isDraft00: boolean },
+  verification?: SignatureVerdict,
+): PeerVerdict {
+  const domain = normalizeDomain(request.originatorDomain);
+  const able = request.isDraft00 ? peers.filter(({ dialect }) => dialect === 'draft00') : peers;
+  const speakers = speakersFor(able, domain);
+  if (speakers.length === 0) return deny(able, facts, domain);
+
+  const canonicalizations = unique(speakers.flatMap(({ dkim }) => dkim?.canonicalizations ?? []));
+  const refusals: Refusal[] = [];
+  for (const peer of speakers) {
+    const proof = cheapProof(peer, facts);
+    if (peer.dkim === undefined || facts.signatures === 0) {
+      if (proof !== undefined) return { kind: 'accepted', peer, proof };
+      continue;
+    }
+    if (verification === undefined) return { kind: 'verify-signature', canonicalizations };
+    const signature = judgeSignature(peer.dkim.signers, domain, verification);
+    switch (signature.kind) {
+      case 'proved':
+        if (!request.isDraft00) return { kind: 'accepted', peer, proof: 'dkim' };
+        if (proof !== undefined) return { kind: 'accepted', peer, proof };
+        refusals.push(refused('verification-failed', 'no Originator header stands there for the signature to cover'));
+        break;
+      case 'proves-nothing':
+        if (proof !== undefined) return { kind: 'accepted', peer, proof };
+        refusals.push(signature.refusal);
+        break;
+      case 'broken':
+        // Its other proof says that this peer is meant, so nobody else is asked.
+        if (proof !== undefined) return signature.refusal;
+        refusals.push(signature.refusal);
+    }
+  }
+  return refusals.find(({ kind }) => kind === 'no-answer') ?? refusals[0] ?? unproved(speakers, facts, domain);
+}
+
+/**
+ * How closely patterns of domains name this one: 0 for itself, then one more for each label that `*.` stands for, and
+ * `*` last.
+ * @param domain normalised
+ * @returns undefined when none does
+ */
+export function closeness(patterns: readonly string[], domain: string): number | undefined {
+  if (domain === '') return undefined;
+  const known = new Set(patterns);
+  const rank = [domain, ...patternsAbove(domain)].findIndex((pattern) => known.has(pattern));
+  return rank < 0 ? undefined : rank;
+}
+
+/** Whether `example.com`, `*.example.com` (any subdomain, not itself) or `*` among the patterns covers the domain. */
+export function matchesDomain(patterns: readonly string[], domain: string): boolean {
+  return closeness(patterns, normalizeDomain(domain)) !== undefined;
+}
+
+type Refusal = Extract<PeerVerdict, { kind: 'refused' | 'no-answer' }>;
+type SignatureUse =
+  | { readonly kind: 'proved' }
+  | { readonly kind: 'proves-nothing' | 'broken'; readonly refusal: Refusal };
+
+/** Peers that may speak for the domain, those that name it most closely first, else as configured. */
+function speakersFor(peers: readonly Peer[], domain: string): readonly Peer[] {
+  return peers
+    .flatMap((peer) => {
+      const rank = peer.notFor?.has(domain) === true ? undefined : closeness(peer.domains, domain);
+      return rank === undefined ? [] : [{ peer, rank }];
+    })
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ peer }) => peer);
+}
+
+/** What proves the peer without a look at the signature. */
+function cheapProof(peer: Peer, { client, authorizations }: PeerFacts): Exclude<Proof, 'dkim'> | undefined {
+  const { tls } = client;
+  if (tls?.certificate !== undefined && isCertified(peer.certificates ?? [], tls.certificate)) return 'certificate';
+  const [authorization, ...more] = authorizations;
+  if (tls !== undefined && authorization !== undefined && more.length === 0) {
+    const given = readAuthorization(authorization);
+    if (given !== undefined && isKnown(given.digest, peer[given.scheme] ?? [])) return given.scheme;
+  }
+  return peer.networks?.contains(client.address) === true ? 'network' : undefined;
+}
+
+function isCertified(
+  known: readonly string[],
+  { fingerprint256, names }: { readonly fingerprint256: string; readonly names: readonly string[] },
+): boolean {
+  const fingerprint = digitsOf(fingerprint256);
+  return known.some((one) => digitsOf(one) === fingerprint || names.some((name) => covers(one.toLowerCase(), name)));
+}
+
+function covers(pattern: string, name: string): boolean {
+  const given = name.toLowerCase();
+  // `*` alone would take every certificate of the authority.
+  return pattern === given || (pattern.startsWith('*.') && patternsAbove(given).includes(pattern));
+}
+
+function digitsOf(fingerprint: string): string {
+  return fingerprint.replaceAll(':', '').toUpperCase();
+}
+
+/** RFC 7617, RFC 6750 §2.1. */
+function readAuthorization(
+  value: string,
+): { readonly scheme: 'basic' | 'bearer'; readonly digest: Buffer } | undefined {
+  const match = /^(basic|bearer) +([^\s,]+)$/i.exec(value.trim());
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  const isBasic = match[1].toLowerCase() === 'basic';
+  const secret = isBasic ? Buffer.from(match[2], 'base64') : Buffer.from(match[2], 'utf8');
+  return { scheme: isBasic ? 'basic' : 'bearer', digest: hash('sha256', secret, 'buffer') };
+}
+
+/** Looks at all of them, so that the time tells nothing. */
+function isKnown(digest: Buffer, known: readonly Buffer[]): boolean {
+  let found = false;
+  for (const one of known) if (one.length === digest.length && timingSafeEqual(one, digest)) found = true;
+  return found;
+}
+
+/** What a signature is worth to a peer (draft-desruisseaux-ischedule-05 §7: d is the Originator's domain or above it). */
+function judgeSignature(signers: readonly string[], domain: string, verification: SignatureVerdict): SignatureUse {
+  switch (verification.kind) {
+    case 'missing':
+      return { kind: 'broken', refusal: refused('verification-failed', 'found no signature that can be read') };
+    case 'refused':
+      return { kind: 'broken', refusal: refused('verification-failed', verification.reason) };
+    case 'no-answer':
+      return { kind: 'broken', refusal: { kind: 'no-answer', reason: verification.reason } };
+  }
+  if (verification.testing) {
+    const reason = 'the key of the signature is under test (t=y) and proves nothing';
+    return { kind: 'proves-nothing', refusal: refused('verification-failed', reason) };
+  }
+  const signer = normalizeDomain(verification.domain);
+  if (signers.some((one) => normalizeDomain(one) === signer) || isAtOrAbove(signer, domain)) return { kind: 'proved' };
+  const reason = `found a signature of ${signer.slice(0, 253)}, wanted one of ${domain} or of a domain above it`;
+  return { kind: 'proves-nothing', refusal: refused('originator-denied', reason) };
+}
+
+/** A single label is a top-level domain, which vouches for nobody below it. */
+function isAtOrAbove(signer: string, domain: string): boolean {
+  return signer === domain || (signer.includes('.') && domain.endsWith(`.${signer}`));
+}
+
+/** Nobody may speak for the domain. Who proves himself is told so; no key of a stranger is looked up for the others. */
+function deny(peers: readonly Peer[], facts: PeerFacts, domain: string): PeerVerdict {
+  const known = peers.find((peer) => cheapProof(peer, facts) !== undefined);
+  if (known !== undefined)
+    return refused('originator-denied', `found an Originator of ${domain}, for which peer ${known.name} may not speak`);
+  if (facts.signatures > 0) return refused('originator-denied', `no peer may speak for Originators of ${domain} here`);
+  return unproved(peers, facts, domain);
+}
+
+/** Nothing that the request shows is a proof of one of these. */
+function unproved(peers: readonly Peer[], { client, authorizations }: PeerFacts, domain: string): PeerVerdict {
+  const takesCredentials = peers.some(({ basic, bearer }) => basic !== undefined || bearer !== undefined);
+  const isOffered = takesCredentials && client.tls !== undefined;
+  const found =
+    authorizations.length === 0
+      ? 'nothing that proves who sends this'
+      : client.tls === undefined
+        ? 'credentials on a connection in clear'
+        : 'credentials that are not known here';
+  const wanted = [
+    ...(peers.some(({ dkim }) => dkim !== undefined) ? ['a DKIM signature'] : []),
+    ...(takesCredentials ? ['HTTP credentials over TLS'] : []),
+    ...(peers.some(({ certificates }) => certificates !== undefined) ? ['a client certificate'] : []),
+    ...(peers.some(({ networks }) => networks !== undefined) ? ['a known address'] : []),
+  ];
+  const list = wanted.length === 0 ? 'a peer that is known here' : wanted.join(' or ');
+  const reason = `found ${found}, wanted ${list} for Originators of ${domain}`;
+  return { ...refused('verification-failed', reason), ...(isOffered ? { challenge: true } : {}) };
+}
+
+function refused(
+  precondition: 'verification-failed' | 'originator-denied',
+  reason: string,
+): Extract<PeerVerdict, { kind: 'refused' }> {
+  return { kind: 'refused', precondition, reason };
+}
+
+function unique<T>(values: readonly T[]): readonly T[] {
+  return [...new Set(values)];
+}
