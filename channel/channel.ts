@@ -11,6 +11,8 @@ export type ChannelName = (typeof CHANNEL_NAMES)[number];
 export type PostBatch = {
   readonly queueId: string;
   readonly server: URL;
+  /** The same service elsewhere, tried in this order where the one before gives no answer. */
+  readonly fallbacks?: readonly URL[];
   readonly profile: ProfileName;
   /** Token; kept for a POST repeated because no answer came (docs/design of the queue: `flow/attempt.ts`). */
   readonly messageId: string;

@@ -46,7 +46,8 @@ export function createReporter(
       originalSize: message.size,
       ...(envelope.envid === undefined ? {} : { envid: envelope.envid }),
       ...(envelope.ret === undefined ? {} : { ret: envelope.ret }),
-      ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
+      // The id of a post is no Message-ID of a mail that anybody has.
+      ...(message.messageId === undefined || message.mode === 'relay' ? {} : { messageId: message.messageId }),
     };
     const original = returnsContent(about)
       ? await options.store.body(message.id)

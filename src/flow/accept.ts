@@ -2,14 +2,13 @@ import { userOf } from '../../rules/decide.ts';
 import type { Lookup } from '../directory/directory.ts';
 import { domainOf } from '../mail/address.ts';
 import { annotationFields } from '../mail/annotate.ts';
-import type { EnvelopeRecipient } from '../mail/envelope.ts';
 import { type Reply, reply } from '../mail/status.ts';
 import type { Claim, Delivery, Message, NewDelivery, StoredBody } from '../queue/store.ts';
 import type { Acceptor, Incoming, ListenerFacts } from './acceptor.ts';
 import { abandon, answer } from './answer.ts';
 import { attempt } from './attempt.ts';
 import type { FlowContext } from './context.ts';
-import { lookUp } from './facts.ts';
+import { identify } from './facts.ts';
 import type { Use } from './generation.ts';
 import { type Received, receive } from './intake.ts';
 import { isPostmaster, judgeRcpt } from './rcpt.ts';
@@ -31,12 +30,6 @@ export type AcceptOptions = {
   /** Aborts when the gateway stops: who waits for a reply gets what is known by then. */
   readonly stopping: AbortSignal;
 };
-
-/**
- * How long the commit waits for the directory to say whose calendars these are. Only the order of posts profits from
- * it (a post of a user not yet known waits for every other post of its UID), so a slow directory is not waited for.
- */
-const IDENTIFY_WAIT_MS = 500;
 
 /** From the end of RCPT to the reply after DATA: everything that stands before the queue. */
 export function createAcceptor(use: Use, options: AcceptOptions): Acceptor {
@@ -182,25 +175,6 @@ async function enqueue(
     await received.discard();
     throw error;
   }
-}
-
-/** Asks the directory for every recipient of our own at once, for as long as the commit may wait. */
-async function identify(
-  context: FlowContext,
-  recipients: readonly EnvelopeRecipient[],
-  signal: AbortSignal,
-): Promise<Map<number, Lookup>> {
-  const known = new Map<number, Lookup>();
-  const over = Promise.withResolvers<void>();
-  const timer = setTimeout(over.resolve, IDENTIFY_WAIT_MS);
-  const asked = recipients.map(async ({ address }, position) => {
-    const lookup = await lookUp(context, address, signal);
-    if (lookup !== undefined) known.set(position, lookup);
-  });
-  // A look-up that breaks is made again by the attempt; here it must not cost the message.
-  await Promise.race([Promise.allSettled(asked), over.promise]);
-  clearTimeout(timer);
-  return new Map(known);
 }
 
 function newDeliveries(

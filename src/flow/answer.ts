@@ -47,12 +47,14 @@ export async function abandon(
   await context.store.tell(told, []).catch(unwritten(context, message));
 }
 
-function unwritten(context: FlowContext, message: Message): (error: unknown) => void {
+/** Takes note of a failure that was told, or not, without a record of it. */
+export function unwritten(context: FlowContext, message: Message): (error: unknown) => void {
   return (error) =>
     context.log.error({ queueId: message.id, err: error }, 'who was told of a failure could not be written down');
 }
 
-async function tellByDsn(
+/** Reports failures that no reply tells, and writes down that it does. */
+export async function tellByDsn(
   context: FlowContext,
   message: Message,
   failures: readonly (readonly [number, SessionResult])[],

@@ -123,7 +123,8 @@ function isAnnotated(
   views: Map<number, PostView>,
   known: ReadonlyMap<number, Lookup>,
 ): boolean {
-  if (claim.message.uid === undefined) return false;
+  // What goes by mail in place of a post has no calendar entry to tell of.
+  if (claim.message.uid === undefined || claim.message.mode === 'relay') return false;
   const view = views.get(mail.position) ?? storedView(context, claim, mail);
   if (view !== undefined) views.set(mail.position, view);
   if (view?.decision !== undefined) return view.decision.annotate;

@@ -1,4 +1,5 @@
 import type { Deliverer, MailBatch, PostBatch, ReportLine } from '../../channel/channel.ts';
+import type { Discovered } from '../../rules/coexistence.ts';
 import type { Policy } from '../../rules/decide.ts';
 import type { RetryPlan } from '../../rules/retry.ts';
 import type { Directory } from '../directory/directory.ts';
@@ -17,6 +18,9 @@ export type Hop = { readonly deliverer: Deliverer<MailBatch>; readonly addressin
 /** A message in flight whose bytes and examination need not be fetched again. */
 export type Content = { readonly examination: Examination; readonly bytes?: Buffer };
 
+/** Asks the DNS and caches; never rejects but for an aborted `signal`. */
+export type Discovery = { find(domain: string, signal: AbortSignal): Promise<Discovered> };
+
 /** Everything a message needs on its way; `gateway.ts` fills it in. */
 export type FlowContext = {
   readonly hostname: string;
@@ -27,6 +31,8 @@ export type FlowContext = {
   readonly directory: Directory;
   readonly policy: Policy;
   readonly lanes: Lanes;
+  /** Finds the iSchedule service of an outside domain; absent where no rule allows that. */
+  readonly discovery?: Discovery;
   readonly poster: (server: CalendarServer) => Deliverer<PostBatch>;
   readonly hop: (route: 'next-hop' | 'smart-host') => Hop;
   /** Composes a DSN as a message to be queued, from the null reverse-path. */

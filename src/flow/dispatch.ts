@@ -8,6 +8,9 @@ type Lane = {
   stalled: boolean;
 };
 
+/** Destinations without work that are remembered; those that strangers' DNS names are without number. */
+const MAX_IDLE = 256;
+
 /**
  * Runs attempts by destination, so many side by side that none waits for another destination and none floods its own.
  * A lane, once admitted, works until its destination's queue is empty: the limiter passes only some 400 jobs a second
@@ -56,7 +59,17 @@ export class Lanes {
     lane.waiting.push(start);
     if (lane.running >= this.#perDestination(destination)) return;
     lane.running++;
-    void lane.limiter.schedule(() => drain(lane));
+    void lane.limiter.schedule(() => drain(lane)).then(() => this.#forget(destination, lane));
+  }
+
+  #forget(destination: string, lane: Lane): void {
+    if (this.#lanes.size > MAX_IDLE && lane.running === 0 && this.#lanes.get(destination) === lane)
+      this.#lanes.delete(destination);
+  }
+
+  /** Destinations that are remembered. */
+  get size(): number {
+    return this.#lanes.size;
   }
 
   #laneOf(destination: string): Lane {

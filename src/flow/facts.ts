@@ -1,18 +1,30 @@
 import { judgeAttendance } from '../../rules/attendance.ts';
-import { homeOf } from '../../rules/coexistence.ts';
-import { decide, type ListClaim, type Policy, type Question, userOf, wantsExpansion } from '../../rules/decide.ts';
+import { type Discovered, homeOf } from '../../rules/coexistence.ts';
+import {
+  decide,
+  type ListClaim,
+  type Policy,
+  type Question,
+  userOf,
+  wantsDiscovery,
+  wantsExpansion,
+} from '../../rules/decide.ts';
 import { authorOf } from '../../rules/news.ts';
 import type { Directory, Entry, Expansion, Lookup, LookupOptions } from '../directory/directory.ts';
 import { type Examination, isByAttendee, type SchedulingObject } from '../itip/message.ts';
 import { addressKey, domainOf, sameAddress } from '../mail/address.ts';
 import type { Decision } from '../mail/disposition.ts';
+import type { EnvelopeRecipient } from '../mail/envelope.ts';
 import type { Message, Store } from '../queue/store.ts';
+import type { Discovery } from './context.ts';
 
 /** What facts are gathered from. */
 export type Sources = {
   readonly policy: Policy;
   readonly directory: Pick<Directory, 'lookup' | 'expand'>;
   readonly store: Pick<Store, 'ledger' | 'spelling' | 'passedTo'>;
+  /** Absent where no rule allows to look for a service. */
+  readonly discovery?: Discovery;
 };
 
 /** What a decision needs of the message; `id` once it is in the queue. */
@@ -47,6 +59,34 @@ export async function lookUp(
   options?: LookupOptions,
 ): Promise<Lookup | undefined> {
   return policy.domains.has(domainOf(recipient)) ? directory.lookup(recipient, signal, options) : undefined;
+}
+
+/**
+ * How long the commit waits for the directory to say whose calendars these are. Only the order of posts profits from
+ * it (a post of a user not yet known waits for every other post of its UID), so a slow directory is not waited for.
+ */
+const IDENTIFY_WAIT_MS = 500;
+
+/**
+ * Asks the directory for every recipient of our own at once, for as long as the commit may wait.
+ * @returns what it said, by position
+ */
+export async function identify(
+  sources: Pick<Sources, 'policy' | 'directory'>,
+  recipients: readonly Pick<EnvelopeRecipient, 'address'>[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<number, Lookup>> {
+  const known = new Map<number, Lookup>();
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, IDENTIFY_WAIT_MS);
+  const asked = recipients.map(async ({ address }, position) => {
+    const lookup = await lookUp(sources, address, signal);
+    if (lookup !== undefined) known.set(position, lookup);
+  });
+  // A look-up that breaks is made again by the attempt; here it must not cost the message.
+  await Promise.race([Promise.allSettled(asked), over.promise]);
+  clearTimeout(timer);
+  return new Map(known);
 }
 
 /**
@@ -86,6 +126,10 @@ export async function judge(
     ...(hasPassedBefore(store, message, post) ? { cameBack: true } : {}),
     ...(invitedAs === undefined ? {} : { invitedAs }),
   };
+  if (sources.discovery !== undefined && wantsDiscovery(question, policy)) {
+    const discovered = await sources.discovery.find(domainOf(recipient), signal);
+    return { decision: decide({ ...question, discovered }, policy), lookup, user };
+  }
   const group = onlyEntry(lookup);
   if (group?.kind !== 'group' || !wantsExpansion(question, policy))
     return { decision: decide(question, policy), lookup, user };
@@ -105,6 +149,12 @@ export function askedOnce(directory: Pick<Directory, 'lookup' | 'expand'>): Pick
     lookup: (address, signal) => once(lookups, addressKey(address), () => directory.lookup(address, signal)),
     expand: (group, signal) => once(expansions, group.dn, () => directory.expand(group, signal)),
   };
+}
+
+/** The same for what the DNS says: many recipients are of the same domain. */
+export function discoveredOnce(discovery: Discovery): Discovery {
+  const found = new Map<string, Promise<Discovered>>();
+  return { find: (domain, signal) => once(found, domain, () => discovery.find(domain, signal)) };
 }
 
 function once<T>(asked: Map<string, Promise<T>>, key: string, ask: () => Promise<T>): Promise<T> {
@@ -171,6 +221,8 @@ const passed = new WeakMap<MessageFacts, ReadonlySet<string>>();
 
 /** Whether an earlier message of this Message-ID went to this very recipient through us, and this one says it did. */
 function hasPassedBefore(store: Sources['store'], message: MessageFacts, post: PostFacts): boolean {
+  // A post carries no trace of its way but its id (`take-post.ts`).
+  if (message.mode === 'relay') return message.passes > 0;
   // A member of a list that went on unexpanded comes back by himself, which is what the list server is for.
   if (message.passes < 1 || post.list !== undefined) return false;
   let recipients = passed.get(message);

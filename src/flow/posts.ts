@@ -5,12 +5,12 @@ import type { Lookup } from '../directory/directory.ts';
 import { addMember } from '../itip/member.ts';
 import type { Examination, SchedulingObject } from '../itip/message.ts';
 import { rewriteAddress } from '../itip/rewrite.ts';
-import { addressKey } from '../mail/address.ts';
+import { addressKey, domainOf } from '../mail/address.ts';
 import type { Decision, Disposition, ListMember } from '../mail/disposition.ts';
 import type { Outcome } from '../mail/outcome.ts';
 import type { Delivery, Message, NewDelivery } from '../queue/store.ts';
 import type { FlowContext } from './context.ts';
-import { askedOnce, judge } from './facts.ts';
+import { askedOnce, discoveredOnce, judge } from './facts.ts';
 import type { Result } from './settle.ts';
 
 /** One post delivery with what was decided about it. */
@@ -32,7 +32,13 @@ export async function decidePosts(
   known: ReadonlyMap<number, Lookup>,
   signal: AbortSignal,
 ): Promise<DecidedPost[]> {
-  const sources = { policy: context.policy, store: context.store, directory: askedOnce(context.directory) };
+  const { policy, store, discovery } = context;
+  const sources = {
+    policy,
+    store,
+    directory: askedOnce(context.directory),
+    ...(discovery === undefined ? {} : { discovery: discoveredOnce(discovery) }),
+  };
   return Promise.all(
     deliveries.map(async (delivery) => {
       const { recipient, position, list, released } = delivery;
@@ -74,9 +80,9 @@ export async function carryOutPosts(
   signal: AbortSignal,
 ): Promise<void> {
   const now = context.clock();
-  const settled = posts.flatMap((post) => withoutPost(post, message, now) ?? []);
+  const settled = posts.flatMap((post) => withoutPost(context, post, message, now) ?? []);
   const groups = examination.kind === 'object' ? groupPosts(posts) : [];
-  const isExpanded = (result: Result): boolean => result.kind === 'skipped' && result.expansion !== undefined;
+  const isExpanded = ({ decision }: Result): boolean => decision?.post.kind === 'expand';
   const lists = settled.filter(isExpanded);
   const others = settled.filter((result) => !isExpanded(result));
   await Promise.all([
@@ -89,7 +95,12 @@ export async function carryOutPosts(
   if (lists.length > 0) await done(lists);
 }
 
-function withoutPost({ delivery, decision, user }: DecidedPost, message: Message, now: number): Result | undefined {
+function withoutPost(
+  { policy }: FlowContext,
+  { delivery, decision, user }: DecidedPost,
+  message: Message,
+  now: number,
+): Result | undefined {
   const common = { delivery, decision, channel: 'ischedule' as const, ...(user === undefined ? {} : { user }) };
   const { post } = decision;
   switch (post.kind) {
@@ -104,6 +115,12 @@ function withoutPost({ delivery, decision, user }: DecidedPost, message: Message
         reason: `expanded, members to post to: ${post.members.length}`,
         expansion: post.members.map((member) => memberPost(member, delivery, message, now)),
       };
+    case 'mail': {
+      const isOurs = policy.domains.has(domainOf(delivery.recipient));
+      const route = isOurs ? 'next-hop' : 'smart-host';
+      const mail: NewDelivery = { position: delivery.position, kind: 'mail', route, dueAt: now, claim: false };
+      return { ...common, kind: 'skipped', reason: post.reason, expansion: [mail] };
+    }
     case 'hold':
       return { ...common, kind: 'held', reason: post.reason };
     case 'defer':
@@ -164,6 +181,8 @@ function bytesKey({ server, recipient, rewrite, member, author }: Posted): strin
   return JSON.stringify([
     server.url,
     server.profile,
+    server.fallbacks ?? [],
+    server.discovered === true,
     rewrite === undefined ? null : [addressKey(rewrite), addressKey(recipient)],
     member === undefined ? null : [addressKey(member), addressKey(recipient)],
     author === undefined ? null : [addressKey(author.from), addressKey(author.to)],
@@ -258,6 +277,12 @@ export function composePost(
     component: object.component,
     content,
   };
+}
+
+/** The message that {@link messageIdOf} gave this id to, when it is one of ours. */
+export function queueIdOf(hostname: string, messageId: string): string | undefined {
+  const [, queueId, by] = /^([0-9A-Z]+)\.[0-9a-f]{16}@(.+)$/.exec(messageId) ?? [];
+  return by?.toLowerCase() === hostname.toLowerCase() ? queueId : undefined;
 }
 
 /**

@@ -35,6 +35,8 @@ export async function judgeRcpt(
     }
     case 'final':
       return judgeFinal(context, recipient, signal);
+    case 'relay':
+      throw new TypeError('a post by iSchedule has no RCPT');
   }
 }
 

@@ -16,6 +16,7 @@ export class Session {
   readonly #results = new Map<number, SessionResult>();
   readonly #expected: number;
   readonly #complete = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<void>();
   #state: 'open' | 'closed' | 'abandoned' = 'open';
 
   /** @param expected how many recipients owe a result */
@@ -31,6 +32,11 @@ export class Session {
   /** Whether the client left before it had a reply: it still owns the message (RFC 5321 §4.2.5). */
   get abandoned(): boolean {
     return this.#state === 'abandoned';
+  }
+
+  /** Resolves when it is open no longer, and its results are committed. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   /** @param position index of the recipient; ignored once closed */
@@ -50,19 +56,24 @@ export class Session {
     signal: AbortSignal,
     stopping?: AbortSignal,
   ): Promise<ReadonlyMap<number, SessionResult>> {
-    if (waitMs > 0 && !signal.aborted && stopping?.aborted !== true) {
-      const over = Promise.withResolvers<void>();
-      const timer = setTimeout(over.resolve, waitMs);
-      const end = (): void => over.resolve();
-      const ends = stopping === undefined ? [signal] : [signal, stopping];
-      for (const one of ends) one.addEventListener('abort', end, { once: true });
-      await Promise.race([this.#complete.promise, over.promise]);
-      clearTimeout(timer);
-      for (const one of ends) one.removeEventListener('abort', end);
-    }
+    const ends = stopping === undefined ? [signal] : [signal, stopping];
+    if (waitMs > 0 && !ends.some((one) => one.aborted)) await waitFor(this.#complete.promise, waitMs, ends);
     this.#state = signal.aborted ? 'abandoned' : 'closed';
     const results = [...this.#results];
     const commits = await Promise.allSettled(results.map(([, result]) => result.committed));
+    this.#ended.resolve();
     return new Map(results.filter((_, index) => commits[index]?.status === 'fulfilled'));
   }
+}
+
+/** Resolves with `event`, after `waitMs`, or when one of `ends` aborts, whichever comes first; it never rejects. */
+export async function waitFor(event: Promise<void>, waitMs: number, ends: readonly AbortSignal[]): Promise<void> {
+  if (waitMs <= 0 || ends.some((one) => one.aborted)) return;
+  const over = Promise.withResolvers<void>();
+  const end = (): void => over.resolve();
+  const timer = setTimeout(end, waitMs);
+  for (const one of ends) one.addEventListener('abort', end, { once: true });
+  await Promise.race([event, over.promise]);
+  clearTimeout(timer);
+  for (const one of ends) one.removeEventListener('abort', end);
 }

@@ -9,6 +9,7 @@ import { isNullReversePath } from '../mail/envelope.ts';
 import type { Outcome } from '../mail/outcome.ts';
 import type { Delivery, Message, NewDelivery, Settlement, Spelling } from '../queue/store.ts';
 import type { FlowContext } from './context.ts';
+import type { Session, SessionResult } from './sessions.ts';
 
 /** What one attempt found out about one delivery. */
 export type Result = {
@@ -25,7 +26,7 @@ export type Result = {
   | {
       readonly kind: 'skipped';
       readonly reason: string;
-      /** Posts that take the place of a list's. */
+      /** Posts that take the place of a list's, or the mail in place of a post. */
       readonly expansion?: readonly NewDelivery[];
     }
 );
@@ -47,6 +48,7 @@ export async function settle(
   // Whoever waits for this settlement waits in `Session.close`; a failed commit is reported by the throw below.
   committed.promise.catch(() => undefined);
   const settlements: Settlement[] = [];
+  const awaitedResults: (readonly [position: number, result: SessionResult])[] = [];
   const report: ReportLine[] = [];
 
   for (const result of results) {
@@ -56,14 +58,15 @@ export async function settle(
         ? afterOutcome(context, message, delivery, result.outcome, now)
         : { state: result.kind };
     const outcome = step.state === 'expired' ? step.outcome : result.kind === 'outcome' ? result.outcome : undefined;
-    const waits = session?.open === true && delivery.kind === awaited(message) && delivery.list === undefined;
-    // The reply tells refusals only: what was given up for lack of an answer goes out as a DSN after a 250.
-    const client = waits && step.state !== 'expired' ? 'waits' : session?.abandoned === true ? 'gone' : 'answered';
+    const isWanted = isAwaited(message, result);
+    if (isWanted)
+      awaitedResults.push([delivery.position, { deliveryId: delivery.id, outcome, committed: committed.promise }]);
+    const waits = session?.open === true && isWanted;
+    const client = clientOf(message, waits, step.state, session);
     const told = toldOf(message, delivery, step.state, outcome, client);
     const reported = outcome ?? (result.kind === 'skipped' ? withoutPost(result.reason) : undefined);
     if (told?.told === 'dsn' && reported !== undefined)
       report.push({ delivery, outcome: reported, action: told.action });
-    if (waits) session.report(delivery.position, { deliveryId: delivery.id, outcome, committed: committed.promise });
     settlements.push({
       id: delivery.id,
       state: step.state,
@@ -81,6 +84,7 @@ export async function settle(
     });
     logAttempt(context, message, result, step.state, outcome, startedAt, now);
   }
+  for (const [position, result] of awaitedResults) session?.report(position, result);
   try {
     const dsns = report.length === 0 ? [] : [await context.report(message, report)];
     await context.store.settle(settlements, dsns, now);
@@ -89,6 +93,9 @@ export async function settle(
     committed.reject(error);
     throw error;
   }
+  // Whoever began to wait while this was written, for a post that came again, waits no longer.
+  const late = context.sessions.get(message.id);
+  if (late !== session) for (const [position, result] of awaitedResults) late?.report(position, result);
   context.poke();
 }
 
@@ -113,6 +120,26 @@ function withoutPost(reason: string): Outcome {
 /** Which of a recipient's two deliveries the session's reply is about. */
 export function awaited(message: Pick<Message, 'mode'>): 'post' | 'mail' {
   return message.mode === 'filter' ? 'mail' : 'post';
+}
+
+/** Whether this result is what the session waits for from a recipient. */
+function isAwaited(message: Message, { delivery, decision }: Result): boolean {
+  if (delivery.list !== undefined) return false;
+  if (message.mode === 'relay') return decision?.post.kind !== 'mail';
+  return delivery.kind === awaited(message);
+}
+
+function clientOf(
+  message: Message,
+  waits: boolean,
+  state: Settlement['state'],
+  session: Session | undefined,
+): 'waits' | 'answered' | 'gone' {
+  // A peer's answer has a word for everything, and a post stays ours when its peer leaves: it is known when it comes again.
+  if (message.mode === 'relay') return waits ? 'waits' : 'answered';
+  // A reply tells refusals only: what was given up for lack of an answer goes out as a DSN after a 250.
+  if (waits && state !== 'expired') return 'waits';
+  return session?.abandoned === true ? 'gone' : 'answered';
 }
 
 type Step =
@@ -196,6 +223,7 @@ function logAttempt(
   context.log[level]({
     queueId: message.id,
     messageId: message.messageId,
+    ...(message.posted === undefined ? {} : { peer: message.posted.peer }),
     from: message.envelope.reversePath,
     to: delivery.recipient,
     ...(delivery.list === undefined ? {} : { list: delivery.list }),

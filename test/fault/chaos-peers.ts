@@ -74,6 +74,10 @@ export async function chaosCalendar(
   let calm = false;
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     response.on('error', () => undefined);
+    if (request.method === 'GET') {
+      response.writeHead(404).end(); // it has no capabilities document
+      return;
+    }
     const chunks: Buffer[] = [];
     try {
       for await (const chunk of request) chunks.push(chunk as Buffer);

@@ -180,3 +180,21 @@ describe('a job that waits for its turn only so long', () => {
     await first;
   });
 });
+
+test('thousands of destinations are not remembered, and one with work is', async () => {
+  const lanes = open(() => 1);
+  const jobs = new Jobs();
+  const slow = jobs.run(lanes, 'slow', 'slow');
+  const many = Array.from({ length: 600 }, (_, index) => lanes.run(`d${index}`, async () => undefined));
+  await Promise.all(many);
+  await lanes.run('last', async () => undefined);
+  expect(lanes.size).toBeLessThan(300);
+  const behind = jobs.run(lanes, 'slow', 'behind');
+  await lanes.run('other', async () => undefined);
+  expect(jobs.begun).toEqual(['slow']);
+  jobs.end('slow');
+  await slow;
+  jobs.end('behind');
+  await behind;
+  expect(jobs.begun).toEqual(['slow', 'behind']);
+});

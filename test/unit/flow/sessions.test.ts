@@ -116,6 +116,19 @@ describe('closing', () => {
   });
 });
 
+describe('whoever waits for the same', () => {
+  test('hears of the end when the results are committed', async () => {
+    const session = new Session(1);
+    const commit = Promise.withResolvers<void>();
+    session.report(0, result(10, DELIVERED, commit.promise));
+    const closing = session.close(FOREVER, NEVER);
+    expect(await isSettled(session.ended)).toBe(false);
+    commit.resolve();
+    await closing;
+    await session.ended;
+  });
+});
+
 describe('a client that leaves', () => {
   test('ends the wait, and has abandoned its message', async () => {
     const abort = new AbortController();
