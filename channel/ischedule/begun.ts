@@ -25,3 +25,8 @@ function bodyOf(message: unknown): Uint8Array | undefined {
 export function connectMs(body: Uint8Array, startedAt: number): number {
   return Math.round((begun.get(body) ?? performance.now()) - startedAt);
 }
+
+/** Whether a request, known by its body, was begun: then it may have arrived. */
+export function hasBegun(body: Uint8Array): boolean {
+  return begun.has(body);
+}

@@ -1,178 +1,197 @@
-import { type Dispatcher, errors, Pool } from 'undici';
+import { errors } from 'undici';
+import { PROFILES } from '../../rules/data/profiles.ts';
 import type { Outcome } from '../../src/mail/outcome.ts';
 import type { Log } from '../../src/observe/log.ts';
 import type { Deliverer, PostBatch } from '../channel.ts';
-import { connectMs } from './begun.ts';
-import { judge, type PostResult, readSocketError, type Silence, type Verdict } from './failures.ts';
+import { Attempt } from './attempt.ts';
+import { CapabilitiesCache, type Known } from './capabilities-cache.ts';
+import { type ExchangeContext, type Posted, post } from './exchange.ts';
+import { judge, type Verdict } from './failures.ts';
+import { type Connector, Pools } from './pools.ts';
 import { recipientAddresses } from './profiles.ts';
-import { composeRequest, parseReply } from './wire.ts';
+import { hostAndPort } from './route.ts';
+import type { CapabilityQuery, ServerSettings } from './settings.ts';
+import { type Signer, signatureFor } from './signing.ts';
+import { nextShare, partMessageId } from './split.ts';
+import { Targets } from './targets.ts';
 
 export type IScheduleOptions = {
   /** The calendar server; only its origin counts, the path comes with each batch. */
   readonly server: URL;
-  /** The one deadline of an attempt: waiting for a connection, redirects and the answer's body included. */
+  /** For a server without `settings`: the one deadline of an attempt, waiting, redirects and the answer's body included. */
   readonly timeoutMs: number;
+  /** For a server without `settings`. */
   readonly connectTimeoutMs: number;
+  /** PEM of the authorities to trust instead of the system's; for a server without `settings`. */
+  readonly ca?: string;
   readonly connections: number;
   readonly maxRedirects: number;
   /** Hosts, `name` or `name:port`, that a redirect may lead to beside the server itself. */
   readonly redirectHosts: readonly string[];
   readonly userAgent: string;
   readonly maxResponseBytes: number;
-  /** PEM of the authorities to trust instead of the system's. */
-  readonly ca?: string;
+  /** How this server is spoken to. */
+  readonly settings?: ServerSettings;
+  /** Our private keys; without it nothing is signed. */
+  readonly signer?: Signer;
+  /** For a server that a stranger's DNS named: makes the connections, by https, to addresses it has looked at. */
+  readonly connector?: Connector;
+  readonly clock?: () => number;
 };
 
-const FOLLOWED: ReadonlySet<number> = new Set([301, 302, 307, 308]);
-
-/** Apache takes 100 header fields; a Recipient each and our own must fit. */
-const MAX_RECIPIENTS = 64;
-
-/** A server that redirects to ever new ports of its own must not make us keep a pool for each. */
-const MAX_POOLS = 8;
+/** The part of a batch that goes into one POST, as far as it is decided. */
+type Part = { readonly batch: PostBatch; readonly from: number };
 
 /** Posts to one calendar server over pooled, kept-alive HTTP/1.1 connections (draft-desruisseaux-ischedule-05). */
 export class IScheduleDeliverer implements Deliverer<PostBatch> {
   readonly channel = 'ischedule';
   readonly destination: string;
-  readonly #options: IScheduleOptions;
+  readonly #settings: ServerSettings;
+  readonly #fallbacks: readonly URL[];
+  readonly #signer: Signer | undefined;
   readonly #log: Log;
-  /** By origin: the server's own, and those its redirects led to. */
-  readonly #pools = new Map<string, Pool>();
+  readonly #context: ExchangeContext;
+  readonly #capabilities: CapabilitiesCache;
+  readonly #targets = new Targets();
 
   constructor(options: IScheduleOptions, log: Log) {
-    this.#options = options;
+    const { server, connections, maxRedirects, redirectHosts, userAgent, maxResponseBytes, signer, connector } =
+      options;
+    const settings = options.settings ?? settingsOf(options);
+    this.#settings = settings;
+    this.#fallbacks = settings.fallbacks.map((url) => new URL(url));
+    this.#signer = signer;
     this.#log = log;
-    this.destination = options.server.origin;
+    this.destination = server.origin;
+    const own = new Set([server, ...this.#fallbacks].map((url) => url.origin));
+    const { authorization } = settings;
+    this.#context = {
+      pools: new Pools(
+        { connections, maxResponseBytes, settings, ...(connector === undefined ? {} : { connector }) },
+        own,
+      ),
+      rules: {
+        ...{ maxRedirects, redirectHosts, own, guarded: connector !== undefined },
+        ...(authorization === undefined ? {} : { authorization }),
+      },
+      userAgent,
+      maxResponseBytes,
+      clock: options.clock ?? Date.now,
+    };
+    this.#capabilities = new CapabilitiesCache(this.#context, settings.timeoutMs);
   }
 
   async deliver(batch: PostBatch, signal: AbortSignal): Promise<readonly Outcome[]> {
     if (batch.server.origin !== this.destination) {
       throw new TypeError(`a batch for ${batch.server.origin} was handed to the deliverer for ${this.destination}`);
     }
-    if (batch.recipients.length === 0) return [];
-    const attempt = new Attempt(signal, this.#options.timeoutMs);
+    const attempt = new Attempt(signal, this.#settings.timeoutMs);
+    const outcomes: Outcome[] = [];
     try {
-      if (batch.recipients.length <= MAX_RECIPIENTS) return await this.#post(batch, attempt);
-      return await this.#postInParts(batch, attempt);
+      while (outcomes.length < batch.recipients.length) {
+        const [first, ...others] = await this.#deliverPart({ batch, from: outcomes.length }, attempt);
+        if (first === undefined) break;
+        outcomes.push(first, ...others);
+        // After a silence the rest is not tried: it would only wait for the same server.
+        if (first.answered === false) while (outcomes.length < batch.recipients.length) outcomes.push(first);
+      }
+      return outcomes;
     } finally {
       attempt.end();
     }
   }
 
-  /** After a silence the rest is not tried: it would only wait for the same server. */
-  async #postInParts(batch: PostBatch, attempt: Attempt): Promise<readonly Outcome[]> {
-    const outcomes: Outcome[] = [];
-    while (outcomes.length < batch.recipients.length) {
-      const recipients = batch.recipients.slice(outcomes.length, outcomes.length + MAX_RECIPIENTS);
-      const part = outcomes.length / MAX_RECIPIENTS;
-      const messageId = part === 0 ? batch.messageId : `${batch.messageId}.${part}`;
-      const [first, ...others] = await this.#post({ ...batch, recipients, messageId }, attempt);
-      if (first === undefined) break;
-      outcomes.push(first, ...others);
-      if (first.answered === false) while (outcomes.length < batch.recipients.length) outcomes.push(first);
+  /**
+   * Posts the next part to the first target that can be reached. Where the post may have arrived no other is tried in this
+   * attempt: it would be a second post to the same calendars.
+   */
+  async #deliverPart(part: Part, attempt: Attempt): Promise<readonly Outcome[]> {
+    const { clock } = this.#context;
+    const { batch } = part;
+    const all = [batch.server, ...(batch.fallbacks ?? []), ...this.#fallbacks];
+    const targets = this.#targets.inOrder(all, clock());
+    let silent: readonly Outcome[] | undefined;
+    let pausedMs = Infinity;
+    for (const target of targets) {
+      const left = this.#targets.pausedMs(target, clock());
+      if (left > 0) {
+        pausedMs = Math.min(pausedMs, left);
+        continue;
+      }
+      const { outcomes, reached } = await this.#deliverTo(part, target, attempt);
+      if (reached || attempt.ended !== undefined) return outcomes;
+      silent ??= outcomes;
+      this.#log.debug(
+        { queueId: batch.queueId, channel: this.channel, relay: outcomes[0]?.relay },
+        'target not reached',
+      );
     }
-    return outcomes;
+    return silent ?? [leftAlone(batch.server, pausedMs)];
   }
 
-  async #post(batch: PostBatch, attempt: Attempt): Promise<readonly Outcome[]> {
-    const exchange = new Exchange(batch.server);
+  async #deliverTo(
+    { batch, from }: Part,
+    target: URL,
+    attempt: Attempt,
+  ): Promise<{ readonly outcomes: readonly Outcome[]; readonly reached: boolean }> {
+    const question = this.#settings.capabilities ?? PROFILES[batch.profile].capabilities;
     const startedAt = performance.now();
-    // An object of its own for this post, by which its beginning is known; the bytes are the batch's.
-    const { buffer, byteOffset, byteLength } = batch.content;
-    const body = Buffer.from(buffer, byteOffset, byteLength);
-    let result: PostResult;
     try {
-      result = await this.#follow(batch, body, exchange, attempt);
+      const known = question === 'none' ? undefined : await this.#capabilities.of(target, question, attempt.signal);
+      const share = nextShare(batch, from, known?.kind === 'capabilities' ? known.capabilities : undefined);
+      if (share.kind === 'refused') {
+        return { outcomes: [{ ...share.outcome, relay: hostAndPort(target) }], reached: true };
+      }
+      const messageId = partMessageId(batch, from, share.count);
+      const recipients = batch.recipients.slice(from, from + share.count);
+      const part: PostBatch = { ...batch, recipients, messageId };
+      const posted =
+        known?.kind === 'unreachable'
+          ? unsent(known, startedAt)
+          : await post(part, target, signatureFor(batch, this.#settings, this.#signer), this.#context, attempt);
+      return { outcomes: this.#conclude(part, target, question, posted, attempt), reached: isReached(posted) };
     } catch (error) {
-      if (error instanceof errors.InvalidArgumentError) return this.#ourBug(batch, error);
-      const silence = attempt.ended ?? readSocketError(error);
-      if (silence === undefined) throw error;
-      result = { kind: 'silence', silence };
-    }
-    const sent = recipientAddresses(batch.profile, batch.recipients);
-    const verdict = judge(result, batch.recipients, sent, exchange.relay, Date.now());
-    this.#report(batch, result, verdict, exchange);
-    const waited = connectMs(body, startedAt);
-    return verdict.outcomes.map((outcome) => ({ ...outcome, connectMs: waited }));
-  }
-
-  async #follow(batch: PostBatch, body: Buffer, exchange: Exchange, attempt: Attempt): Promise<PostResult> {
-    const headers = composeRequest(batch, this.#options.userAgent);
-    for (;;) {
-      const response = await this.#pool(exchange.url).request({
-        method: 'POST',
-        path: exchange.url.pathname + exchange.url.search,
-        headers,
-        body,
-        signal: attempt.signal,
-      });
-      const httpStatus = response.statusCode;
-      if (!FOLLOWED.has(httpStatus)) return await readAnswer(response);
-      await response.body.dump();
-      const location = exchange.locate(headerValue(response.headers.location));
-      if (location === undefined) return { kind: 'redirect', httpStatus, why: 'no-location' };
-      exchange.redirectedTo = location;
-      if (!this.#mayFollow(exchange.url, location)) return { kind: 'redirect', httpStatus, why: 'other-host' };
-      if (exchange.redirects === this.#options.maxRedirects) return { kind: 'redirect', httpStatus, why: 'too-many' };
-      exchange.redirects += 1;
-      exchange.url = location;
+      if (!(error instanceof errors.InvalidArgumentError)) throw error;
+      return { outcomes: [this.#ourBug(batch, error)], reached: true };
     }
   }
 
-  /** Never from https to http: the invitation went out encrypted and has to stay so. */
-  #mayFollow(from: URL, to: URL): boolean {
-    if (to.protocol !== 'https:' && (to.protocol !== 'http:' || from.protocol === 'https:')) return false;
-    const { server, redirectHosts } = this.#options;
-    if (
-      to.origin === server.origin ||
-      (to.hostname === server.hostname && to.protocol === 'https:' && server.protocol === 'http:')
-    ) {
-      return true;
+  /** Remembers what the exchange taught about the server, logs what the outcomes do not carry, and judges it. */
+  #conclude(
+    part: PostBatch,
+    target: URL,
+    question: CapabilityQuery,
+    posted: Posted,
+    attempt: Attempt,
+  ): readonly Outcome[] {
+    const { result, relay, connectMs } = posted;
+    const now = this.#context.clock();
+    const sent = recipientAddresses(part.profile, part.recipients);
+    const verdict = judge(result, part.recipients, sent, relay, now);
+    if (result.kind === 'silence') {
+      if (attempt.ended?.kind !== 'stopped') this.#targets.failed(target, now);
+    } else {
+      this.#targets.worked(target);
+      if (question !== 'none') this.#capabilities.noteSerial(target, question, posted.serial.trim());
+      if (verdict.pauseMs !== undefined) this.#targets.pause(target, verdict.pauseMs, now);
     }
-    return redirectHosts.some((host) => host.toLowerCase() === to.hostname || host.toLowerCase() === hostAndPort(to));
+    this.#report(part, posted, verdict);
+    // What is wrong with a server that a stranger's DNS named is not ours to put right.
+    const strange = this.#context.rules.guarded && result.kind !== 'answer';
+    return verdict.outcomes.map((outcome) => ({ ...outcome, connectMs, ...(strange ? { alarm: false } : {}) }));
   }
 
-  #pool(url: URL): Pool {
-    const known = this.#pools.get(url.origin);
-    if (known !== undefined) return known;
-    const { connections, connectTimeoutMs, maxResponseBytes, ca } = this.#options;
-    const pool = new Pool(url.origin, {
-      connections,
-      allowH2: false, // its HTTP/2 merges Recipient headers and lower-cases all names
-      headersTimeout: 0, // the attempt's own deadline counts the wait in the queue as well
-      bodyTimeout: 0,
-      maxResponseSize: maxResponseBytes,
-      connect: { timeout: connectTimeoutMs, ...(ca === undefined ? {} : { ca }) },
-    });
-    this.#pools.set(url.origin, pool);
-    if (this.#pools.size > MAX_POOLS) this.#closeOldest();
-    return pool;
-  }
-
-  #closeOldest(): void {
-    for (const [origin, pool] of this.#pools) {
-      if (origin === this.destination) continue;
-      this.#pools.delete(origin);
-      void pool.close(); // resolves once its posts have ended; it does not reject on a pool closed once
-      return;
-    }
-  }
-
-  #ourBug(batch: PostBatch, error: Error): readonly Outcome[] {
-    this.#log.error({ queueId: batch.queueId, channel: this.channel, err: error }, 'a post could not be composed');
+  #ourBug({ queueId }: PostBatch, error: Error): Outcome {
+    this.#log.error({ queueId, channel: this.channel, err: error }, 'a post could not be composed');
     const reason = 'the gateway could not compose the post';
-    return batch.recipients.map(() => ({ kind: 'failed', status: '5.3.5', reason, answered: false, alarm: true }));
+    return { kind: 'failed', status: '5.3.5', reason, answered: false, alarm: true };
   }
 
   /** What the outcomes do not carry: the peer's explanation, a redirect's target, answers for strangers. */
-  #report(batch: PostBatch, result: PostResult, verdict: Verdict, exchange: Exchange): void {
-    const facts = { queueId: batch.queueId, messageId: batch.messageId, channel: this.channel, relay: exchange.relay };
+  #report(part: PostBatch, { result, relay, redirectedTo }: Posted, verdict: Verdict): void {
+    const facts = { queueId: part.queueId, messageId: part.messageId, channel: this.channel, relay };
     if (result.kind === 'redirect') {
-      this.#log.warn(
-        { ...facts, location: exchange.redirectedTo?.href },
-        'a redirect of the calendar server was not followed',
-      );
+      this.#log.warn({ ...facts, location: redirectedTo?.href }, 'a redirect of the calendar server was not followed');
     }
     if (result.kind === 'answer' && result.reply.kind === 'error') {
       const { element, description } = result.reply;
@@ -189,92 +208,35 @@ export class IScheduleDeliverer implements Deliverer<PostBatch> {
 
   /** Posts under way are cut off. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
-    this.#pools.clear();
+    await this.#context.pools[Symbol.asyncDispose]();
   }
 }
 
-/** Where one POST stands on its way through redirects. */
-class Exchange {
-  url: URL;
-  redirects = 0;
-  redirectedTo: URL | undefined;
-
-  constructor(url: URL) {
-    this.url = url;
-  }
-
-  get relay(): string {
-    return hostAndPort(this.url);
-  }
-
-  locate(location: string): URL | undefined {
-    if (location === '') return undefined;
-    const url = URL.parse(location, this.url.href) ?? undefined;
-    if (url === undefined) return undefined;
-    url.username = '';
-    url.password = '';
-    return url;
-  }
+/** A post that was not tried, for not even the question before it got through. */
+function unsent({ silence, relay }: Extract<Known, { kind: 'unreachable' }>, startedAt: number): Posted {
+  const connectMs = Math.round(performance.now() - startedAt);
+  return { result: { kind: 'silence', silence }, relay, wentOut: false, connectMs, serial: '' };
 }
 
-/**
- * The deadline of one attempt joined with the caller's signal. `AbortSignal.timeout` would keep its timer, and
- * `AbortSignal.any` its place in the caller's signal, for the whole deadline after an attempt that took milliseconds.
- */
-class Attempt {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  readonly #caller: AbortSignal;
-  #ended: Silence | undefined;
-
-  constructor(caller: AbortSignal, timeoutMs: number) {
-    this.#caller = caller;
-    this.#timer = setTimeout(() => this.#abort({ kind: 'too-slow' }), timeoutMs);
-    caller.addEventListener('abort', this.#onStop);
-    if (caller.aborted) this.#onStop();
-  }
-
-  readonly #onStop = (): void => this.#abort({ kind: 'stopped' });
-
-  #abort(silence: Silence): void {
-    this.#ended ??= silence;
-    this.#controller.abort();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Why the attempt was cut short; undefined while it was not. */
-  get ended(): Silence | undefined {
-    return this.#ended;
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#caller.removeEventListener('abort', this.#onStop);
-  }
+/** Whether another target must not be tried: this one answered, or may have got the post. */
+function isReached({ result, wentOut }: Posted): boolean {
+  return result.kind !== 'silence' || wentOut;
 }
 
-/** A body larger than allowed is read as none: the status alone then decides. */
-async function readAnswer(response: Dispatcher.ResponseData): Promise<PostResult> {
-  const httpStatus = response.statusCode;
-  const retryAfter = headerValue(response.headers['retry-after']);
-  try {
-    const body = Buffer.from(await response.body.arrayBuffer());
-    const reply = parseReply(body, headerValue(response.headers['content-type']));
-    return { kind: 'answer', httpStatus, retryAfter, reply };
-  } catch (error) {
-    if (!(error instanceof errors.ResponseExceededMaxSizeError)) throw error;
-    return { kind: 'answer', httpStatus, retryAfter, reply: { kind: 'unreadable', reason: 'the answer is too large' } };
-  }
+function leftAlone(server: URL, forMs: number): Outcome {
+  return {
+    kind: 'deferred',
+    status: '4.4.5',
+    reason: 'the calendar server asked to be left alone for a while',
+    retryAfterMs: forMs,
+    relay: hostAndPort(server),
+    answered: false,
+  };
 }
 
-function headerValue(value: string | string[] | undefined): string {
-  return (Array.isArray(value) ? value[0] : value) ?? '';
-}
-
-function hostAndPort(url: URL): string {
-  return `${url.hostname}:${url.port !== '' ? url.port : url.protocol === 'https:' ? '443' : '80'}`;
+function settingsOf({ timeoutMs, connectTimeoutMs, ca }: IScheduleOptions): ServerSettings {
+  return {
+    ...{ fallbacks: [], timeoutMs, connectTimeoutMs, headersTimeoutMs: timeoutMs, bodyTimeoutMs: timeoutMs },
+    ...(ca === undefined ? {} : { ca }),
+  };
 }

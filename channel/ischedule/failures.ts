@@ -2,6 +2,7 @@ import { judgeRequestStatus, parseRequestStatus } from '../../rules/request-stat
 import { addressKey, mailboxOf } from '../../src/mail/address.ts';
 import type { Outcome } from '../../src/mail/outcome.ts';
 import type { PermanentStatus } from '../../src/mail/status.ts';
+import type { NotFollowed } from './route.ts';
 import type { RecipientResponse, Reply } from './wire.ts';
 
 /**
@@ -10,7 +11,7 @@ import type { RecipientResponse, Reply } from './wire.ts';
  */
 export type PostResult =
   | { readonly kind: 'answer'; readonly httpStatus: number; readonly retryAfter: string; readonly reply: Reply }
-  | { readonly kind: 'redirect'; readonly httpStatus: number; readonly why: 'too-many' | 'other-host' | 'no-location' }
+  | { readonly kind: 'redirect'; readonly httpStatus: number; readonly why: NotFollowed }
   | { readonly kind: 'silence'; readonly silence: Silence };
 
 /** Why there was no whole response. */
@@ -18,7 +19,10 @@ export type Silence =
   | { readonly kind: 'no-connection'; readonly code: string }
   | { readonly kind: 'lost'; readonly code: string }
   | { readonly kind: 'tls'; readonly code: string }
-  | { readonly kind: 'too-slow' }
+  /** `waitedFor` is absent when the deadline of the attempt passed, whatever it was waiting for. */
+  | { readonly kind: 'too-slow'; readonly waitedFor?: 'headers' | 'body' }
+  /** An address that may not be connected to, or by plain http. */
+  | { readonly kind: 'forbidden'; readonly reason: string }
   | { readonly kind: 'stopped' };
 
 /** Everything `failures.ts` says about one POST. */
@@ -27,6 +31,8 @@ export type Verdict = {
   readonly outcomes: readonly Outcome[];
   /** Recipients in the answer that nobody asked for. */
   readonly strangers: readonly string[];
+  /** How long the server wants to be left alone, ms, where its trouble is not one message's. */
+  readonly pauseMs?: number;
 };
 
 /**
@@ -54,8 +60,10 @@ export function judge(
     answered: true,
   });
   const { httpStatus, reply } = result;
-  if (httpStatus !== 200 || reply.kind !== 'responses')
-    return same(recipients, withContext(byMessage(httpStatus, reply)));
+  if (httpStatus !== 200 || reply.kind !== 'responses') {
+    const verdict = same(recipients, withContext(byMessage(httpStatus, reply)));
+    return delay !== undefined && isOverloaded(httpStatus) ? { ...verdict, pauseMs: delay } : verdict;
+  }
   const { matched, strangers } = match(recipients, sent, reply.responses);
   return { outcomes: matched.map((response) => withContext(byRecipient(response))), strangers };
 }
@@ -79,7 +87,10 @@ function silent(silence: Silence): Outcome {
     case 'tls':
       return ourSetUp(`TLS with the calendar server failed (${silence.code})`);
     case 'too-slow':
-      return { kind: 'deferred', status: '4.4.2', reason: 'the calendar server did not answer in time' };
+      return { kind: 'deferred', status: '4.4.2', reason: TOO_SLOW[silence.waitedFor ?? 'all'] };
+    case 'forbidden':
+      // A stranger's DNS is at fault; it may be put right, and nobody here has to look.
+      return { kind: 'deferred', status: '4.4.1', reason: `no connection was made: ${silence.reason}` };
     case 'stopped':
       return {
         kind: 'deferred',
@@ -88,6 +99,12 @@ function silent(silence: Silence): Outcome {
       };
   }
 }
+
+const TOO_SLOW = {
+  all: 'the calendar server did not answer in time',
+  headers: 'the calendar server did not begin its answer in time',
+  body: 'the calendar server did not go on with its answer in time',
+} as const;
 
 const NO_CONNECTION: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -102,7 +119,7 @@ const NO_CONNECTION: ReadonlySet<string> = new Set([
 const CONNECTING_CALLS: ReadonlySet<string> = new Set(['connect', 'getaddrinfo']);
 // OpenSSL's verification errors have no common prefix; these are all that Node passes on.
 const TLS =
-  /^(?:ERR_TLS_|ERR_SSL_|EPROTO$|CERT_|CRL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|ERROR_IN_CE?RL?|INVALID_(?:CA|PURPOSE)$|PATH_LENGTH_|HOSTNAME_MISMATCH$)/;
+  /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|EPROTO$|CERT_|CRL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|ERROR_IN_CE?RL?|INVALID_(?:CA|PURPOSE)$|PATH_LENGTH_|HOSTNAME_MISMATCH$)/;
 
 /**
  * What an error of the HTTP client says about the connection.
@@ -113,9 +130,13 @@ export function readSocketError(error: unknown): Silence | undefined {
   if (error.name === 'HTTPParserError') return { kind: 'lost', code: 'not HTTP' };
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const syscall = 'syscall' in error && typeof error.syscall === 'string' ? error.syscall : '';
+  // `guarded-connector.ts` made no connection, on purpose.
+  if (code === 'EADDRREFUSED') return { kind: 'forbidden', reason: 'the address is not one that may be connected to' };
   if (TLS.test(code)) return { kind: 'tls', code };
   if (NO_CONNECTION.has(code) || CONNECTING_CALLS.has(syscall)) return { kind: 'no-connection', code };
   if (code === 'UND_ERR_INVALID_ARG') return undefined;
+  if (code === 'UND_ERR_HEADERS_TIMEOUT') return { kind: 'too-slow', waitedFor: 'headers' };
+  if (code === 'UND_ERR_BODY_TIMEOUT') return { kind: 'too-slow', waitedFor: 'body' };
   // An unknown error of a socket or of the client: the request may have arrived, so it counts as lost.
   return syscall !== '' || code.startsWith('UND_ERR_') || code === 'ECONNRESET' || code === 'EPIPE'
     ? { kind: 'lost', code }
@@ -124,14 +145,14 @@ export function readSocketError(error: unknown): Silence | undefined {
 
 // ---- server
 
-const REDIRECTS: Readonly<Record<string, string>> = {
+const REDIRECTS: Readonly<Record<NotFollowed, string>> = {
   'too-many': 'too many redirects',
   'other-host': 'redirected to a host that is not allowed',
   'no-location': 'redirected to nowhere',
 };
 
 function redirected(result: Extract<PostResult, { kind: 'redirect' }>): Outcome {
-  return ourSetUp(REDIRECTS[result.why] ?? result.why, `http; ${result.httpStatus}`);
+  return ourSetUp(REDIRECTS[result.why], `http; ${result.httpStatus}`);
 }
 
 /** Our credentials, trust or addresses are at fault, which must not bounce anybody's mail. */
@@ -143,6 +164,11 @@ function ourSetUp(reason: string, diagnostic?: string): Outcome {
     ...(diagnostic === undefined ? {} : { diagnostic }),
     alarm: true,
   };
+}
+
+/** These speak of the server, not of the message. */
+function isOverloaded(httpStatus: number): boolean {
+  return httpStatus === 429 || httpStatus >= 500;
 }
 
 function unavailable(reason: string, diagnostic: string): Outcome {
@@ -174,6 +200,9 @@ function byMessage(httpStatus: number, reply: Reply): Outcome {
   if (httpStatus >= 200 && httpStatus < 300) {
     const found = reply.kind === 'unreadable' ? reply.reason : 'the answer is not what was asked for';
     return unavailable(`no schedule-response: ${found}`, diagnostic);
+  }
+  if (httpStatus === 507) {
+    return { kind: 'deferred', status: '4.3.1', reason: 'the calendar server has no room', diagnostic };
   }
   if (httpStatus >= 500) return unavailable('the calendar server failed', diagnostic);
   if (httpStatus === 408) return unavailable('the calendar server did not wait for the request', diagnostic);

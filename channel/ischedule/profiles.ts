@@ -8,6 +8,9 @@ import type { ProfileName } from '../../src/mail/disposition.ts';
  */
 const BARE_RECIPIENTS: ReadonlySet<ProfileName> = new Set<ProfileName>(['cyrus']);
 
+/** DAViCal signs and verifies the one Recipient field that PHP makes of several; joined, it is the one that was sent. */
+const JOINED_RECIPIENTS: ReadonlySet<ProfileName> = new Set<ProfileName>(['cyrus', 'davical']);
+
 /** The address of each mailbox as it stands in Recipient, in order. Printable ASCII, without comma or blank. */
 export function recipientAddresses(profile: ProfileName, mailboxes: readonly string[]): readonly string[] {
   if (!BARE_RECIPIENTS.has(profile)) return mailboxes.map(headerAddress);
@@ -17,7 +20,7 @@ export function recipientAddresses(profile: ProfileName, mailboxes: readonly str
 /** Values of the Recipient headers for these mailboxes: one each, or all in one. */
 export function recipientHeaders(profile: ProfileName, mailboxes: readonly string[]): readonly string[] {
   const addresses = recipientAddresses(profile, mailboxes);
-  return BARE_RECIPIENTS.has(profile) ? [addresses.join(', ')] : addresses;
+  return JOINED_RECIPIENTS.has(profile) ? [addresses.join(', ')] : addresses;
 }
 
 /**

@@ -86,6 +86,10 @@ export class CalendarStandIn {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => undefined); // the gateway may have gone
+    if (request.method === 'GET') {
+      response.writeHead(404).end(); // it has no capabilities document
+      return;
+    }
     const chunks: Buffer[] = [];
     try {
       for await (const chunk of request) chunks.push(chunk as Buffer);

@@ -7,10 +7,13 @@ export type RecordedPost = {
   readonly body: string;
   /** What the server behind answered; 0 when it did not. */
   readonly status: number;
+  readonly answer: string;
 };
 
 /** Stands between the gateway and a calendar server, hands everything on and keeps what was posted. */
 export class HttpRecorder {
+  /** Changes the body of a post on its way; what is kept is as it came. May be set while it runs. */
+  tamper: ((body: Buffer) => Buffer) | undefined;
   readonly #target: URL;
   readonly #posts: RecordedPost[] = [];
   readonly #server: Server;
@@ -22,9 +25,10 @@ export class HttpRecorder {
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
       incoming.on('end', () => {
         const body = Buffer.concat(chunks);
-        const note = (status: number) => {
+        const note = (status: number, answer: Buffer) => {
           if (incoming.method !== 'POST') return;
-          this.#posts.push({ rawHeaders: incoming.rawHeaders, body: body.toString('utf8'), status });
+          const { rawHeaders } = incoming;
+          this.#posts.push({ rawHeaders, body: body.toString('utf8'), status, answer: answer.toString('utf8') });
         };
         const onward = request(
           {
@@ -35,17 +39,19 @@ export class HttpRecorder {
             headers: incoming.rawHeaders,
           },
           (response) => {
-            note(response.statusCode ?? 0);
+            const answered: Buffer[] = [];
+            response.on('data', (chunk: Buffer) => answered.push(chunk));
+            response.on('end', () => note(response.statusCode ?? 0, Buffer.concat(answered)));
             answer.writeHead(response.statusCode ?? 502, response.rawHeaders);
             response.pipe(answer);
           },
         );
         // The server behind is down, or died: the same is what the gateway shall see.
         onward.on('error', () => {
-          note(0);
+          note(0, Buffer.alloc(0));
           answer.destroy();
         });
-        onward.end(body);
+        onward.end(incoming.method === 'POST' && this.tamper !== undefined ? this.tamper(body) : body);
       });
     });
   }

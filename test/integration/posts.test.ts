@@ -204,6 +204,15 @@ describe('posts', () => {
     // 300 ms by itself; what the server asked for counts from its answer.
     expect(post!.dueAt - post!.createdAt).toBeGreaterThanOrEqual(2000);
     expect((await site.gateway.command('queue', 'delete', queueIdOf(sent))).code).toBe(0);
+    site.calendar.answer = () => SUCCESS;
+    const other = 'left-alone@example.org';
+    const message = requestMail({ uid: other, attendees: [ALICE] });
+    const meanwhile = await send(site, 'in', { from: OLGA, to: [ALICE], message });
+    expect(await site.gateway.waitForLog(isAttempt('ischedule', other))).toMatchObject({
+      ...{ outcome: 'deferred', status: '4.4.5', reason: 'the calendar server asked to be left alone for a while' },
+    });
+    expect(await outcomesOf(site, queueIdOf(meanwhile))).toContain(`post to ${ALICE}: delivered`);
+    expect(site.calendar.of(other)).toHaveLength(1);
   });
 
   test('an invitation to an event that is over is posted once more, and not retried', async () => {

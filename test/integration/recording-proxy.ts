@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A TCP proxy before an LDAP server that keeps all that clients sent, and can cut them off. */
+/** A TCP proxy before a server that keeps all that clients sent, and can cut them off. */
 export type RecordingProxy = {
+  /** The target's, with this proxy's address in place of its host and port. */
   readonly url: string;
   /** Every octet from clients to the server, over all connections. */
   sent(): Buffer;
@@ -13,7 +14,11 @@ export type RecordingProxy = {
   refuse(): Promise<void>;
 } & AsyncDisposable;
 
-export async function startRecordingProxy(targetUrl: string): Promise<RecordingProxy> {
+/** @param options.from address to connect to the server from */
+export async function startRecordingProxy(
+  targetUrl: string,
+  options: { readonly from?: string } = {},
+): Promise<RecordingProxy> {
   const target = new URL(targetUrl);
   const chunks: Buffer[] = [];
   const clients = new Set<Socket>();
@@ -21,7 +26,10 @@ export async function startRecordingProxy(targetUrl: string): Promise<RecordingP
   const server = createServer((client) => {
     connections++;
     clients.add(client);
-    const upstream = connect(Number(target.port), target.hostname);
+    const upstream = connect({
+      ...{ port: Number(target.port), host: target.hostname },
+      ...(options.from === undefined ? {} : { localAddress: options.from }),
+    });
     client.on('data', (data: Buffer) => chunks.push(data));
     client.pipe(upstream).pipe(client);
     client.on('error', () => undefined).on('close', () => upstream.destroy());
@@ -29,6 +37,7 @@ export async function startRecordingProxy(targetUrl: string): Promise<RecordingP
     client.on('close', () => clients.delete(client));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
 
   const drop = async () => {
     await Promise.all(
@@ -46,7 +55,7 @@ export async function startRecordingProxy(targetUrl: string): Promise<RecordingP
     await closed;
   };
   return {
-    url: `ldap://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: targetUrl.replace(/^(\w+:\/\/)[^/]*/, `$1127.0.0.1:${port}`),
     sent: () => Buffer.concat(chunks),
     connections: () => connections,
     drop,

@@ -45,6 +45,11 @@ beforeEach(async () => {
     {
       ...{ server: url, timeoutMs: 10_000, connectTimeoutMs: 5000, connections: 2, maxRedirects: 3, redirectHosts: [] },
       ...{ userAgent: 'imipd/test', maxResponseBytes: 100_000 },
+      // It would keep from posting what this server is to refuse.
+      settings: {
+        ...{ fallbacks: [], capabilities: 'none', timeoutMs: 10_000, connectTimeoutMs: 5000 },
+        ...{ headersTimeoutMs: 10_000, bodyTimeoutMs: 10_000 },
+      },
     },
     silentLog,
   );

@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { PostBatch } from '../../../../channel/channel.ts';
 import { IScheduleDeliverer, type IScheduleOptions } from '../../../../channel/ischedule/deliver.ts';
+import type { ServerSettings } from '../../../../channel/ischedule/settings.ts';
 import { composeError, composeReply } from '../../../../channel/ischedule/wire.ts';
 import { silentLog } from '../../../../src/observe/log.ts';
 import { installed } from '../../../servers/installed.ts';
@@ -54,15 +55,20 @@ async function serve(
   return { url: new URL(`${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}/ischedule`), requests };
 }
 
+/** To a server that is not asked for its capabilities. */
 function deliverer(server: URL, overrides: Partial<IScheduleOptions> = {}, log = silentLog): IScheduleDeliverer {
-  const made = new IScheduleDeliverer(
-    {
-      ...{ server, timeoutMs: 10_000, connectTimeoutMs: 5000, connections: 2, maxRedirects: 3, redirectHosts: [] },
-      ...{ userAgent: 'imipd/test', maxResponseBytes: 10_000 },
-      ...overrides,
-    },
-    log,
-  );
+  const options: IScheduleOptions = {
+    ...{ server, timeoutMs: 10_000, connectTimeoutMs: 5000, connections: 2, maxRedirects: 3, redirectHosts: [] },
+    ...{ userAgent: 'imipd/test', maxResponseBytes: 10_000 },
+    ...overrides,
+  };
+  const { timeoutMs, connectTimeoutMs, ca } = options;
+  const settings: ServerSettings = {
+    ...{ fallbacks: [], capabilities: 'none', timeoutMs, connectTimeoutMs },
+    ...{ headersTimeoutMs: timeoutMs, bodyTimeoutMs: timeoutMs },
+    ...(ca === undefined ? {} : { ca }),
+  };
+  const made = new IScheduleDeliverer({ settings, ...options }, log);
   closers.push(() => made[Symbol.asyncDispose]());
   return made;
 }

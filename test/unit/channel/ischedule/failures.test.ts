@@ -114,7 +114,7 @@ describe('an HTTP status decides for all recipients', () => {
     [429, HTML, 'deferred', '4.3.2', 'http; 429'],
     [500, HTML, 'deferred', '4.3.2', 'http; 500'],
     [503, error('max-recipients'), 'deferred', '4.3.2', 'http; 503 max-recipients'],
-    [507, HTML, 'deferred', '4.3.2', 'http; 507'],
+    [507, HTML, 'deferred', '4.3.1', 'http; 507'],
     [400, error('recipient-missing'), 'failed', '5.5.0', 'http; 400 recipient-missing'],
     [403, error('recipient-mismatch'), 'failed', '5.5.0', 'http; 403 recipient-mismatch'],
     [400, error('invalid-calendar-data'), 'failed', '5.6.0', 'http; 400 invalid-calendar-data'],
@@ -202,6 +202,8 @@ describe('no answer', () => {
     [socketError('EPIPE', 'write'), '4.4.2'],
     [socketError('UND_ERR_SOCKET'), '4.4.2'],
     [socketError('UND_ERR_BODY_TIMEOUT'), '4.4.2'],
+    [socketError('UND_ERR_HEADERS_TIMEOUT'), '4.4.2'],
+    [socketError('EADDRREFUSED', 'connect'), '4.4.1'],
     [socketError('ESOMETHINGNEW', 'read'), '4.4.2'],
     [Object.assign(new Error('bad'), { name: 'HTTPParserError' }), '4.4.2'],
   ])('%s is deferred %s without an alarm', (cause, status) => {
@@ -218,6 +220,7 @@ describe('no answer', () => {
     'CERT_HAS_EXPIRED',
     'ERR_TLS_CERT_ALTNAME_INVALID',
     'ERR_SSL_WRONG_VERSION_NUMBER',
+    'ERR_OSSL_PEM_NO_START_LINE',
     'EPROTO',
   ])('%s is our trust: deferred with an alarm', (code) => {
     const silence = readSocketError(socketError(code));
