@@ -1,8 +1,8 @@
 # docker build -t imipd .
-# docker run -v /etc/imipd:/etc/imipd:ro -v imipd-state:/var/lib/imipd -p 10025:10025 imipd
+# docker run -v /etc/imipd:/etc/imipd:ro -v imipd-state:/var/lib/imipd -p 10025:10025 -p 8008:8008 imipd
 #
 # In /etc/imipd/imipd.yaml: `state: /var/lib/imipd`, a listener on 0.0.0.0:10025, and in its `clients` the network that
-# the mail server connects from. Without that file the container ends at once and says so.
+# the mail server connects from; for posts of calendar servers `http.service.address: 0.0.0.0:8008` and `ischedule.peers`. Without that file the container ends at once and says so.
 FROM node:26-slim
 
 WORKDIR /opt/imipd
@@ -17,7 +17,7 @@ RUN install -d -o node -g node -m 0700 /var/lib/imipd
 VOLUME /var/lib/imipd
 USER node
 ENV NODE_ENV=production
-EXPOSE 10025
+EXPOSE 10025 8008
 
 # Healthy is a listener that greets. It costs a connection and touches nothing.
 ENV IMIPD_HEALTH_PORT=10025

@@ -13,6 +13,7 @@ import {
   populateUniqueIds,
 } from './commands/directory-populate.ts';
 import { type VerifyCommand, verifyDirectory } from './commands/directory-verify.ts';
+import { addDoctorCommands } from './commands/doctor-commands.ts';
 import { CommandError, EX } from './commands/exit.ts';
 import { type ExplainOptions, explain } from './commands/explain.ts';
 import { type InjectOptions, inject } from './commands/inject.ts';
@@ -133,6 +134,7 @@ function commands(verdict: Verdict, findings: Verdict): Command {
   addQueueCommands(program, config, json);
   addMapCommands(program, findings, config, json);
   addDirectoryCommands(program, verdict, findings, config, json);
+  addDoctorCommands(program, findings, config, json);
   return program;
 }
 

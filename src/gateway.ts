@@ -1,7 +1,9 @@
 import { createReporter } from '../channel/bounce/deliver.ts';
 import type { Receiver } from '../channel/channel.ts';
+import { ReplayMemory } from '../channel/ischedule/replay-memory.ts';
 import { SmtpReceiver } from '../channel/smtp/receive.ts';
 import { changes } from './config/diff.ts';
+import type { HostPort } from './config/kinds.ts';
 import type { Config, ListenerConfig } from './config/options.ts';
 import { examineLimits } from './config/policy.ts';
 import { LdifError } from './directory/ldif.ts';
@@ -9,15 +11,17 @@ import { createAcceptor } from './flow/accept.ts';
 import { attempt } from './flow/attempt.ts';
 import { Generations, type Use } from './flow/generation.ts';
 import { MovePoller } from './flow/moves.ts';
+import { createPostAcceptor } from './flow/take-post.ts';
 import type { Log } from './observe/log.ts';
 import { changesOf, closeParts, contextOf, openParts, type Parts } from './parts.ts';
 import { Runner } from './queue/runner.ts';
 import { openSqliteStore } from './queue/sqlite.ts';
 import type { Store } from './queue/store.ts';
+import { createServiceListener, openService, SERVICE } from './service.ts';
 
 /** A running gateway. */
 export type Gateway = {
-  /** Where mail comes in, by listener name: `host:port`. */
+  /** Where mail comes in, by listener name: `host:port`; where posts do, as `service`. */
   readonly listeners: ReadonlyMap<string, string>;
   readonly store: Store;
   /** Goes over to another configuration, as far as that can be done while it runs: all of it or, when it is wrong, nothing. */
@@ -77,9 +81,22 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     pollMs: () => parts.config.queue.movePollMs,
     holdLimitMs: () => parts.config.queue.holdLimitMs,
   });
-  const receivers = config.listeners.map((listener) =>
-    openReceiver(listener, () => parts.config, use, runner, stopping.signal, log),
-  );
+  const acceptor = createPostAcceptor(use, {
+    run: (claim, job) => runner.run(claim, job),
+    hasRoom: () => runner.hasRoom(),
+    stopping: stopping.signal,
+  });
+  const posting = { acceptor, replays: new ReplayMemory(), log };
+  let service = openService(config, parts.outside, posting);
+  const receivers: NamedReceiver[] = config.listeners.map((listener) => ({
+    name: listener.name,
+    address: listener.address,
+    receiver: openReceiver(listener, () => parts.config, use, runner, stopping.signal, log),
+  }));
+  if (config.http.service !== undefined) {
+    const receiver = createServiceListener(config.http.service, () => service, use, DRAIN_MS, log);
+    receivers.push({ name: SERVICE, address: config.http.service.address, receiver });
+  }
   const sweep = (): void =>
     void store
       .sweep(Date.now(), {
@@ -100,6 +117,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       return { ok: false, errors: error.message.split('\n') };
     }
     const after = parts;
+    service = openService(after.config, after.outside, posting);
     generations.replace({ ...shared, ...contextOf(after) }, () => closeParts(before, after));
     return { ok: true, changes: changesOf(before, after), later: changes(next, wanted) };
   };
@@ -114,7 +132,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     clearInterval(sweeper);
     stopping.abort();
     await reloading;
-    await Promise.all(receivers.map((receiver) => receiver.close()));
+    await Promise.all(receivers.map(({ receiver }) => receiver.close()));
     await moves.stop();
     await runner.stop(DRAIN_MS);
     await generations[Symbol.asyncDispose]();
@@ -123,9 +141,9 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
   };
   const listeners = new Map<string, string>();
   try {
-    for (const [index, receiver] of receivers.entries()) {
-      const name = config.listeners[index]?.name ?? '';
-      const address = await listen(receiver, config.listeners[index]);
+    for (const receiver of receivers) {
+      const { name } = receiver;
+      const address = await listen(receiver);
       listeners.set(name, address);
       log.info({ event: 'listening', listener: name, address });
     }
@@ -141,30 +159,35 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
 
 /** `wanted`, with what cannot change before the next start as it is. */
 function withoutRestart(wanted: Config, running: Config): Config {
-  const { hostname, state, listeners, log } = running;
+  const { hostname, state, listeners, http, log } = running;
+  const { maxContentLengthBytes } = running.ischedule.accept;
   return {
     ...wanted,
     hostname,
     state,
     listeners,
+    http,
+    ischedule: { ...wanted.ischedule, accept: { ...wanted.ischedule.accept, maxContentLengthBytes } },
     log: { level: wanted.log.level, ...(log.file === undefined ? {} : { file: log.file }) },
     queue: { ...wanted.queue, concurrency: running.queue.concurrency },
   };
 }
+
+/** A listener with where it is to listen. */
+type NamedReceiver = { readonly name: string; readonly address: HostPort; readonly receiver: Receiver };
 
 /** A listener that cannot begin; the message names it and says what to change. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 
-async function listen(receiver: Receiver, listener: ListenerConfig | undefined): Promise<string> {
+async function listen({ name, address: { host, port }, receiver }: NamedReceiver): Promise<string> {
   try {
     return await receiver.listen();
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error;
-    const { host = '', port = 0 } = listener?.address ?? {};
     const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-    throw new ListenError(`listener ${listener?.name ?? ''}: ${where} ${whyNotListening(error.code)}`, {
+    throw new ListenError(`listener ${name}: ${where} ${whyNotListening(error.code)}`, {
       cause: error,
     });
   }

@@ -5,11 +5,13 @@ import { changeText, differences } from './config/diff.ts';
 import { directoryFiles } from './config/load.ts';
 import type { Config } from './config/options.ts';
 import { annotationNames, examineLimits, policyOf } from './config/policy.ts';
+import type { OptionPath } from './config/problem.ts';
 import type { Directory } from './directory/directory.ts';
 import { openDirectory } from './directory/open.ts';
 import type { FlowContext } from './flow/context.ts';
 import { Lanes } from './flow/dispatch.ts';
 import type { Log } from './observe/log.ts';
+import { type Outside, openOutside } from './outside.ts';
 
 /** What a gateway opens for one configuration, and shares with the next one where that says the same. */
 export type Parts = {
@@ -17,6 +19,7 @@ export type Parts = {
   readonly directory: Directory;
   /** Digest of each file that the directory was read from. */
   readonly contents: ReadonlyMap<string, string>;
+  readonly outside: Outside;
   readonly channels: Channels;
   readonly lanes: Lanes;
 };
@@ -27,34 +30,57 @@ export type Parts = {
  */
 export async function openParts(config: Config, log: Log, before?: Parts): Promise<Parts> {
   const contents = await digests(directoryFiles(config.directory));
-  const touched = new Set(before && differences(before.config, config).map(({ path: [section] }) => section));
-  const keeps = (...sections: string[]): boolean => !sections.some((section) => touched.has(section));
+  const changed = before === undefined ? [] : differences(before.config, config).map(({ path }) => path);
+  /** What of `before` still counts, none of these options being different. */
+  const keeps = <T>(part: T | undefined, ...options: OptionPath[]): T | undefined =>
+    changed.some((path) => options.some((option) => isWithin(path, option))) ? undefined : part;
   const directory =
-    before !== undefined && keeps('directory', 'domains') && changedFiles(before.contents, contents).length === 0
-      ? before.directory
-      : await openDirectory(config, log);
-  if (before !== undefined && keeps('next-hop', 'smart-host', 'ischedule')) {
-    return { config, directory, contents, channels: before.channels, lanes: before.lanes };
+    (changedFiles(before?.contents ?? contents, contents).length === 0
+      ? keeps(before?.directory, ['directory'], ['domains'])
+      : undefined) ?? (await openDirectory(config, log));
+  const outside = keeps(before?.outside, ...OUTSIDE) ?? openOutside(config, log);
+  if (before !== undefined && outside === before.outside && keeps(true, ['next-hop'], ['smart-host'], ...POSTING)) {
+    return { config, directory, contents, outside, channels: before.channels, lanes: before.lanes };
   }
-  const channels = openChannels(config, log);
-  return { config, directory, contents, channels, lanes: new Lanes(channels.lanesOf) };
+  const channels = openChannels(config, outside.connector, log);
+  return { config, directory, contents, outside, channels, lanes: new Lanes(channels.lanesOf) };
+}
+
+const ischedule = (...options: readonly string[]): readonly OptionPath[] =>
+  options.map((option) => ['ischedule', option]);
+
+const OUTSIDE: readonly OptionPath[] = [
+  ['dns'],
+  ...ischedule('discovery', 'exchanged-keys', 'connect-timeout', 'user-agent'),
+];
+
+/** All of `ischedule` but who may post to us, and what. */
+const POSTING = ischedule(
+  ...['timeout', 'connect-timeout', 'headers-timeout', 'body-timeout', 'ca', 'connections', 'lanes', 'max-redirects'],
+  ...['redirect-hosts', 'user-agent', 'max-response', 'servers', 'keys'],
+);
+
+function isWithin(path: OptionPath, option: OptionPath): boolean {
+  return option.every((step, index) => path[index] === step);
 }
 
 /** @param except what stays open because these have it, too */
-export async function closeParts({ directory, channels, lanes }: Parts, except?: Parts): Promise<void> {
+export async function closeParts({ directory, outside, channels, lanes }: Parts, except?: Parts): Promise<void> {
   if (lanes !== except?.lanes) await lanes.stop();
   if (channels !== except?.channels) await channels.close();
+  if (outside !== except?.outside) await outside[Symbol.asyncDispose]();
   if (directory !== except?.directory) await directory[Symbol.asyncDispose]();
 }
 
 /** The part of the flow's context that comes from the configuration. */
-export function contextOf({ config, directory, channels, lanes }: Parts) {
+export function contextOf({ config, directory, outside, channels, lanes }: Parts) {
   const { queue } = config;
   return {
     hostname: config.hostname,
     directory,
     policy: policyOf(config),
     lanes,
+    ...(outside.discovery === undefined ? {} : { discovery: outside.discovery }),
     poster: channels.poster,
     hop: channels.hop,
     retry: {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Config, HopConfig } from '../config/options.ts';
+import { settingsFor } from '../config/peers.ts';
 import { LdifError } from '../directory/ldif.ts';
 import { openDirectory } from '../directory/open.ts';
 import { silentLog } from '../observe/log.ts';
@@ -39,13 +40,16 @@ export async function checkSite(config: Config, warnings: readonly string[], opt
       verdict: 'ok',
       detail: `${counted(config.listeners.length, 'listener')}, ${counted(config.domains.length, 'domain')}`,
     },
+    ...describeService(config),
     ...warnings.map((detail): Finding => ({ what: 'configuration', verdict: 'warning', detail })),
     ...(config.listeners.some((listener) => listener.origin === 'outside')
       ? [{ what: 'authors', verdict: 'warning', detail: AUTHORS_NOTE } as const]
       : []),
     checkState(config),
     await checkDirectory(config),
-    ...(await Promise.all(calendarServers(config).map((url) => checkCalendarServer(url, config.ischedule.ca)))),
+    ...(await Promise.all(
+      calendarServers(config).map((url) => checkCalendarServer(url, settingsFor(url.href, config.ischedule).ca)),
+    )),
     ...(await checkCoexistence(config, REACH_MS)),
     ...(await checkHops(config)),
   ];
@@ -53,6 +57,26 @@ export async function checkSite(config: Config, warnings: readonly string[], opt
   if (options.json === true) printJson(findings);
   else for (const finding of findings) print(`${finding.verdict.padEnd(8)}${finding.what}: ${finding.detail}`);
   return findings.every((finding) => finding.verdict !== 'error');
+}
+
+/** Who may post to us, and what is open to the DNS of others. */
+function describeService({ http: { service }, ischedule: { peers, keys, discovery } }: Config): Finding[] {
+  const ok = (what: string, detail: string): Finding => ({ what, verdict: 'ok', detail });
+  const found: Finding[] = [];
+  if (service !== undefined) {
+    const { address, tls } = service;
+    const where = `${tls === undefined ? 'http' : 'https'}://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+    const names = peers.map(({ name, origin }) => `${name} (${origin})`).join(', ');
+    found.push(
+      ok(
+        'service listener',
+        `${where}/ischedule/, ${counted(peers.length, 'peer')}${names === '' ? '' : `: ${names}`}`,
+      ),
+    );
+  }
+  for (const { domain, selector } of keys) found.push(ok('signing key', `${selector} of ${domain}`));
+  if (discovery.domains.length > 0) found.push(ok('discovery', `on for ${discovery.domains.join(', ')}`));
+  return found;
 }
 
 function checkState(config: Config): Finding {

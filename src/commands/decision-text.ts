@@ -32,6 +32,8 @@ export function postText({ post, rule }: Decision): string {
         ? 'a list without a member who has a calendar'
         : `one post for each of ${count} member${count === 1 ? '' : 's'} of the list`;
     }
+    case 'mail':
+      return `sent by mail: ${post.reason}`;
     case 'hold':
       return `held (${post.reason}) until ${rule === 'moving' ? 'the move ends' : 'released'}`;
     case 'defer':

@@ -12,6 +12,7 @@ import { calendarAddress, canonicalAddress, domainOf, parseAddress } from '../ma
 import type { Decision } from '../mail/disposition.ts';
 import { scanHeader } from '../mail/header.ts';
 import { silentLog } from '../observe/log.ts';
+import { openOutside } from '../outside.ts';
 import { decisionLines, lookupLines, postText } from './decision-text.ts';
 import { CommandError, EX } from './exit.ts';
 import { readMail } from './inject.ts';
@@ -50,8 +51,13 @@ export async function explain(config: Config, address: string, options: ExplainO
     ...(messageId === undefined ? {} : { messageId }),
   };
   await using directory = await openDirectory(config, silentLog);
+  await using outside = openOutside(config, silentLog);
   const { judged, members } = await withSources(config, async (store) => {
-    const sources = { policy: policyOf(config), directory: askedOnce(directory), store };
+    const { discovery } = outside;
+    const sources = {
+      ...{ policy: policyOf(config), directory: askedOnce(directory), store },
+      ...(discovery === undefined ? {} : { discovery }),
+    };
     const ask = (post: PostFacts): Promise<Judged> =>
       judge(sources, message, examination, post, AbortSignal.timeout(LOOKUP_MS));
     const own = await ask({ recipient, ...(orcpt === undefined ? {} : { orcpt: `rfc822;${orcpt}` }) });

@@ -1,10 +1,8 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { error, type Finding, isLoopback, plainHost, warning } from './finding.ts';
+import { checkISchedule, checkKeyPair } from './ischedule-checks.ts';
 import type { HostPort } from './kinds.ts';
 import type { Config, DirectoryConfig, HopConfig, ListenerConfig } from './options.ts';
-import type { OptionPath, Problem } from './problem.ts';
-
-/** What options say together. `about` are all the options it rests on; `path` is the one to change. */
-export type Finding = Problem & { readonly level: 'error' | 'warning'; readonly about: readonly OptionPath[] };
+import type { OptionPath } from './problem.ts';
 
 /** Every contradiction between options that are right one by one. */
 export function crossCheck(config: Config): readonly Finding[] {
@@ -17,16 +15,10 @@ export function crossCheck(config: Config): readonly Finding[] {
     ...checkCalendar(config),
     ...checkHop(config, 'next-hop', config.nextHop),
     ...checkHop(config, 'smart-host', config.smartHost),
+    ...checkServiceAddress(config),
+    ...checkISchedule(config),
     ...checkWaysOut(config),
   ];
-}
-
-function error(path: OptionPath, text: string, ...others: OptionPath[]): Finding {
-  return { level: 'error', path, text, about: [path, ...others] };
-}
-
-function warning(path: OptionPath, text: string, ...others: OptionPath[]): Finding {
-  return { level: 'warning', path, text, about: [path, ...others] };
 }
 
 function checkListener(config: Config, listener: ListenerConfig, index: number): Finding[] {
@@ -73,26 +65,10 @@ function checkListener(config: Config, listener: ListenerConfig, index: number):
       warning(at('clients'), 'everybody may relay through this listener; name the networks of your mail servers'),
     );
   }
-  return [...found, ...checkKeyPair(listener, at)];
-}
-
-function checkKeyPair(listener: ListenerConfig, at: (...rest: string[]) => OptionPath): Finding[] {
   const { tls } = listener;
-  if (tls === undefined) return [];
-  try {
-    const certificate = new X509Certificate(tls.cert);
-    if (certificate.checkPrivateKey(createPrivateKey(tls.key.reveal()))) return [];
-    return [
-      error(
-        at('tls', 'key'),
-        'is not the key of the first certificate in tls.cert; that file begins with the server’s own certificate',
-        at('tls', 'cert'),
-      ),
-    ];
-  } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
-    return [error(at('tls', 'key'), 'cannot be used, need a PEM private key without passphrase')];
-  }
+  if (tls === undefined) return found;
+  const names = { certAt: at('tls', 'cert'), keyAt: at('tls', 'key'), called: 'tls.cert' } as const;
+  return [...found, ...checkKeyPair({ cert: tls.cert, key: tls.key, ...names })];
 }
 
 function checkNeighbours(listeners: readonly ListenerConfig[], index: number): Finding[] {
@@ -200,6 +176,23 @@ function checkHop(config: Config, name: 'next-hop' | 'smart-host', hop: HopConfi
   return found;
 }
 
+function checkServiceAddress({ http: { service }, listeners }: Config): Finding[] {
+  if (service === undefined) return [];
+  return listeners.flatMap(({ name, address }, index) => {
+    const there: OptionPath = ['listeners', index];
+    const found: Finding[] = [];
+    if (name === 'service') {
+      const text = 'service is what the listener of http.service is called, need another name';
+      found.push(error([...there, 'name'], text, ['http', 'service']));
+    }
+    if (collide(address, service.address)) {
+      const text = `${hostPortText(service.address)} is taken by listener ${name} (${hostPortText(address)}), need another address or port`;
+      found.push(error(['http', 'service', 'address'], text, [...there, 'address']));
+    }
+    return found;
+  });
+}
+
 function checkWaysOut(config: Config): Finding[] {
   const index = config.listeners.findIndex((listener) => listener.mode === 'final');
   if (index < 0 || config.nextHop !== undefined || config.smartHost !== undefined) return [];
@@ -227,16 +220,6 @@ function reaches(target: HostPort, listener: HostPort, hostname: string): boolea
     host === plainHost(listener.host) ||
     (WILDCARDS.has(listener.host) && (isLoopback(host) || WILDCARDS.has(host) || host === plainHost(hostname)))
   );
-}
-
-function plainHost(host: string): string {
-  const plain = host.toLowerCase().replace(/\.$/, '');
-  return plain === 'localhost' ? '127.0.0.1' : plain;
-}
-
-function isLoopback(host: string): boolean {
-  const plain = plainHost(host).replace(/^\[|\]$/g, '');
-  return plain === '::1' || /^127\.\d+\.\d+\.\d+$/.test(plain);
 }
 
 function hostPortText({ host, port }: HostPort): string {

@@ -1,5 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
+import { loadSigningKey, MIN_SIGNING_BITS } from '../../channel/ischedule/dkim/key-pair.ts';
+import { parseKeyRecord } from '../../channel/ischedule/dkim/key-record.ts';
 import { normalizeDomain } from '../mail/address.ts';
 import { parseNetworks } from '../mail/network.ts';
 import { type Field, type Reading, value } from './field.ts';
@@ -108,10 +110,18 @@ export function choice<const T extends string>(
 
 /** Text on one line. `form` says what it looks like, `pattern` checks it. */
 export function text(
-  about: About & { readonly form: string; readonly pattern?: RegExp; readonly defaultText?: string },
+  about: About & {
+    readonly form: string;
+    readonly pattern?: { test(given: string): boolean };
+    /** Makes of it what things are compared in. */
+    readonly normalize?: (given: string) => string;
+    readonly defaultText?: string;
+  },
 ): Field<string, '', false> {
   return words(about, (given) =>
-    about.pattern === undefined || about.pattern.test(given) ? { ok: true, value: given } : { ok: false },
+    about.pattern === undefined || about.pattern.test(given)
+      ? { ok: true, value: about.normalize?.(given) ?? given }
+      : { ok: false },
   );
 }
 
@@ -127,6 +137,27 @@ export function domain(about: About & { readonly whyNoAddress?: string }): Field
     }
     const found = readDomain(given);
     return found === undefined ? { ok: false } : { ok: true, value: found };
+  });
+}
+
+/** Whom a rule is about: a mail domain, `*.` before one for all below it, or `*` for all. */
+export function domainPattern(about: About): Field<string, '', false> {
+  const form = 'a mail domain, *. before one for its subdomains, or * for all';
+  return words({ ...about, form }, (given) => {
+    if (given === '*') return { ok: true, value: given };
+    const found = readDomain(given.replace(/^\*\./, ''));
+    if (found === undefined) return { ok: false };
+    return { ok: true, value: given.startsWith('*.') ? `*.${found}` : found };
+  });
+}
+
+/** A day. @returns it as it was written, `2040-12-31` */
+export function date(about: About): Field<string, '', false> {
+  return words({ ...about, form: 'a date, such as 2040-12-31' }, (given) => {
+    const at = /^\d{4}-\d{2}-\d{2}$/.test(given) ? new Date(`${given}T00:00:00Z`) : undefined;
+    // The 31st of a shorter month becomes a day of the next.
+    const ok = at !== undefined && !Number.isNaN(at.getTime()) && at.toISOString().startsWith(given);
+    return ok ? { ok, value: given } : { ok: false };
   });
 }
 
@@ -241,6 +272,49 @@ export function privateKey(site: Site, about: About): Field<Secret, '', false> {
       ? { ok: true, value: new Secret(content) }
       : { ok: false, why: `${absolutePath} holds no private key, need ${form}` },
   );
+}
+
+/** A private key in PEM that posts can be signed with. @returns the text of the file */
+export function signingKey(site: Site, about: About): Field<Secret, '', false> {
+  const form = `the path of a PEM file with a private RSA key of ${MIN_SIGNING_BITS} bits or more`;
+  return file(site, { ...about, form }, (content, absolutePath) => {
+    try {
+      loadSigningKey(content);
+      return { ok: true, value: new Secret(content) };
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return { ok: false, why: `${absolutePath}: ${error.message}` };
+    }
+  });
+}
+
+/** A public key as it is published for DKIM (RFC 6376 §3.6.1). @returns the record */
+export function keyRecord(about: About): Field<string, '', false> {
+  const form = 'a key record, such as "v=DKIM1; k=rsa; p=MIIB…"';
+  return words({ ...about, form }, (given) => {
+    const record = parseKeyRecord(given);
+    switch (record.kind) {
+      case 'key':
+        return { ok: true, value: given };
+      case 'revoked':
+        return { ok: false, why: `got a record that takes its key back (p= is empty), need ${form}` };
+      case 'unusable':
+        return { ok: false, why: `${record.reason}; need ${form}` };
+      case 'other':
+        return { ok: false };
+    }
+  });
+}
+
+/** A DNS server by its IP address, with a port or not. @returns the address as Node writes it */
+export function dnsServer(about: About): Field<string, '', false> {
+  const form = 'an IP address, or address:port, such as 127.0.0.1:5353';
+  return words({ ...about, form }, (given) => {
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::(\d{1,5}))?$/.exec(given);
+    const host = match?.[1] ?? match?.[2] ?? given;
+    const port = Number(match?.[3] ?? 53);
+    return isIP(host) !== 0 && port > 0 && port <= 65_535 ? { ok: true, value: given } : { ok: false };
+  });
 }
 
 /** A password: the text, `file:/path` or `env:NAME`. */

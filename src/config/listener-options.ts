@@ -1,4 +1,4 @@
-import { MODES, ORIGINS } from '../queue/store.ts';
+import { LISTENER_MODES, ORIGINS } from '../queue/store.ts';
 import { list, map, optional, refused, section } from './field.ts';
 import {
   certificates,
@@ -30,7 +30,7 @@ export function listener(site: Site) {
         anyPort: true,
       }),
       protocol: choice(['smtp', 'lmtp'], { doc: 'What it speaks.', default: 'smtp' }),
-      mode: choice(MODES, {
+      mode: choice(LISTENER_MODES, {
         doc: '`filter`: in line, mail is passed on; `final`: addresses that are calendars only; `copy`: the MTA sends a duplicate.',
         default: 'filter',
       }),

@@ -1,8 +1,9 @@
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { crossCheck, type Finding } from './checks.ts';
+import { crossCheck } from './checks.ts';
 import { check, isRecord } from './field.ts';
+import type { Finding } from './finding.ts';
 import type { Site } from './kinds.ts';
 import { type Config, options } from './options.ts';
 import { type OptionPath, type Problem, pathText } from './problem.ts';
@@ -30,7 +31,7 @@ export const DEFAULT_FILES = ['imipd.yaml', '/etc/imipd/imipd.yaml'] as const;
 // A configuration, map, certificate or password is small; a device or a mailbox named by mistake is not.
 const MAX_FILE_BYTES = 16_000_000;
 // Of options within sections.
-const MAX_DEPTH = 5;
+const MAX_DEPTH = 8;
 
 /**
  * Reads and checks the configuration with every file it names. Relative paths start at its folder.

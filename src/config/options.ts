@@ -2,10 +2,13 @@ import { PROFILE_NAMES } from '../mail/disposition.ts';
 import { LOG_LEVELS } from '../observe/log.ts';
 import { directory } from './directory-options.ts';
 import { list, map, optional, section, type Value } from './field.ts';
+import { http } from './http-options.ts';
+import { ischedule } from './ischedule-options.ts';
 import {
   certificates,
   choice,
   count,
+  dnsServer,
   domain,
   duration,
   flag,
@@ -13,7 +16,6 @@ import {
   path,
   type Site,
   secret,
-  size,
   text,
   url,
 } from './kinds.ts';
@@ -25,6 +27,9 @@ export type Config = Value<ReturnType<typeof options>>;
 export type ListenerConfig = Config['listeners'][number];
 export type DirectoryConfig = NonNullable<Config['directory']>;
 export type HopConfig = NonNullable<Config['smartHost']>;
+export type PeerConfig = Config['ischedule']['peers'][number];
+export type ServerConfig = Config['ischedule']['servers'][number];
+export type ServiceConfig = NonNullable<Config['http']['service']>;
 export type NextHopConfig = NonNullable<Config['nextHop']>;
 
 const header = (about: { doc: string; default: string }) =>
@@ -53,6 +58,8 @@ export function options(site: Site) {
       directory: optional(directory(site)),
       calendar: calendar(site),
       ischedule: ischedule(site),
+      http: http(site),
+      dns: dns(),
       'next-hop': optional(nextHop(site)),
       'smart-host': optional(smartHost(site)),
       queue: queue(),
@@ -118,42 +125,29 @@ function calendar(site: Site) {
   );
 }
 
-function ischedule(site: Site) {
+function dns() {
   return section(
     {
-      timeout: duration({
-        doc: 'Time for one post, redirects and answer included.',
-        default: '30s',
-        min: '1s',
-        max: '10m',
-      }),
-      'connect-timeout': duration({ doc: 'Time for connection and TLS.', default: '5s', min: '100ms', max: '1m' }),
-      ca: optional(
-        certificates(site, {
-          doc: 'PEM file with the authorities that may sign the calendar servers’ certificates; the system’s when absent.',
-        }),
-      ),
-      connections: count({ doc: 'Connections to one calendar server.', default: 8, min: 1, max: 256 }),
-      lanes: count({ doc: 'Posts at a time to one calendar server.', default: 8, min: 1, max: 256 }),
-      'max-redirects': count({
-        doc: 'Redirects that are followed, within one host or to `redirect-hosts`.',
-        default: 3,
-        min: 0,
-        max: 10,
-      }),
-      'redirect-hosts': list(text({ doc: 'A host.', form: 'a host name, or host:port', pattern: /^[^\s/@]{1,255}$/ }), {
-        doc: 'Other hosts that a redirect may lead to.',
+      servers: list(dnsServer({ doc: 'A server.' }), {
+        doc: 'DNS servers that are asked, in this order; those of the system when empty.',
         default: [],
       }),
-      'user-agent': text({
-        doc: 'The User-Agent that is sent.',
-        form: 'text in ASCII',
-        pattern: /^[ -~]{1,200}$/,
-        default: 'imipd',
+      timeout: duration({
+        doc: 'How long one server is waited for; all are asked twice.',
+        default: '3s',
+        min: '100ms',
+        max: '30s',
       }),
-      'max-response': size({ doc: 'The largest answer that is read.', default: '1MB', min: '1KB', max: '100MB' }),
+      'min-ttl': duration({ doc: 'The least time that an answer is kept.', default: '5s', min: '0s', max: '1h' }),
+      'max-ttl': duration({ doc: 'The longest time that an answer is kept.', default: '1d', min: '1s', max: '7d' }),
+      'max-negative-ttl': duration({
+        doc: 'The longest time that the answer “no such record” is kept.',
+        default: '1h',
+        min: '0s',
+        max: '1d',
+      }),
     },
-    { doc: 'How invitations are posted.' },
+    { doc: 'Who is asked for the records of other domains: keys and services.' },
   );
 }
 

@@ -17,12 +17,14 @@ export function policyOf(config: Config): Policy {
     ...(marker === undefined || !isMarked ? {} : { marker }),
     ...(defaultBackEnd === undefined ? {} : { defaultBackEnd }),
   };
+  const discover = config.ischedule.discovery.domains;
   const separators = config.directory?.subAddress ?? '+';
   return {
     domains: new Set(config.domains),
     subAddressSeparators: separators === 'none' ? '' : separators,
     homes,
     catchAll: config.directory?.catchAll ?? 'mail',
+    ...(discover.length === 0 ? {} : { discover }),
   };
 }
 

@@ -21,6 +21,8 @@ export const SPECIAL = {
   aliasOfAlice: 'a.adams@example.com',
   moving: 'carol@example.com',
   withoutCalendar: 'grace@example.com',
+  /** Without marker: of the server that `calendar.default` names, if any. */
+  unmarked: 'vera@example.com',
   room: 'room1@example.com',
   list: 'staff@example.com',
   inactive: 'ivan@example.com',
@@ -48,6 +50,8 @@ export type SmallSiteOptions = {
   readonly listeners: readonly string[];
   /** Lines of `queue`; retries come soon by themselves. */
   readonly queue?: readonly string[];
+  /** Lines of `calendar`, beside the back end `home`. */
+  readonly calendar?: readonly string[];
   /** Replaces the LDIF file. */
   readonly directory?: string;
   /** Whole further sections. */
@@ -78,6 +82,7 @@ directory: ${options.directory ?? `{kind: ldif, file: '${ldif}'}`}
 calendar:
   back-ends:
     home: {url: '${calendar.url}'}
+${(options.calendar ?? []).map((line) => `  ${line}`).join('\n')}
 next-hop: {address: '127.0.0.1:${mailboxes.port}', protocol: ${protocol}}
 smart-host: {address: '127.0.0.1:${world.port}'}
 queue:
@@ -237,6 +242,7 @@ function people(): string {
     user('info1', `mailAlternateAddress: ${SPECIAL.ambiguous}`),
     user('info2', `mailAlternateAddress: ${SPECIAL.ambiguous}`),
     'dn: uid=grace,o=isp\nobjectClass: inetMailUser\nuid: grace\nmail: grace@example.com',
+    'dn: uid=vera,o=isp\nobjectClass: inetOrgPerson\nobjectClass: inetMailUser\nobjectClass: icsCalendarUser\nuid: vera\ncn: vera\nmail: vera@example.com',
     'dn: cn=room1,o=isp\nobjectClass: icsCalendarResource\nobjectClass: inetMailUser\nobjectClass: davEntity\ncn: room1\nmail: room1@example.com\ndavStore: home',
     'dn: cn=staff,o=isp\nobjectClass: inetMailGroup\ncn: staff\nmail: staff@example.com',
     '',

@@ -4,6 +4,8 @@ import { silentLog } from '../../src/observe/log.ts';
 import { changesOf, closeParts, openParts } from '../../src/parts.ts';
 import { ConfigFolder, withMinimum } from './config/folder.ts';
 
+const PEERS =
+  'http: {service: {}}\nischedule: {peers: [{name: p, domains: [example.org], networks: [192.0.2.1]}], accept: {max-recipients: 5}}';
 const PEOPLE = 'dn: uid=alice,o=isp\nobjectClass: icsCalendarUser\nuid: alice\nmail: alice@example.com\n';
 
 function load(folder: ConfigFolder, more: string): Config {
@@ -16,6 +18,19 @@ describe('what a gateway opens for a changed configuration', () => {
   const cases: readonly [change: string, more: string, people: string, opened: readonly string[]][] = [
     ['of the queue alone is nothing', 'queue: {post-lifetime: 1d}', PEOPLE, []],
     ['of the way to calendar servers is the channels', 'ischedule: {timeout: 9s}', PEOPLE, ['channels', 'lanes']],
+    ['of who may post, and what, is nothing', PEERS, PEOPLE, []],
+    [
+      'of what is asked of the DNS is that and the channels',
+      'dns: {timeout: 1s}',
+      PEOPLE,
+      ['outside', 'channels', 'lanes'],
+    ],
+    [
+      'of discovery is that and the channels',
+      'ischedule: {discovery: {domains: ["*"]}}',
+      PEOPLE,
+      ['outside', 'channels', 'lanes'],
+    ],
     ['of a hop is the channels', 'smart-host: {address: "127.0.0.1:2525"}', PEOPLE, ['channels', 'lanes']],
     ['of the content of the directory’s file is the directory', '', `${PEOPLE}cn: Alice\n`, ['directory']],
   ];
@@ -26,7 +41,7 @@ describe('what a gateway opens for a changed configuration', () => {
       const before = await openParts(load(folder, ''), silentLog);
       folder.write('people.ldif', people);
       const after = await openParts(load(folder, more), silentLog, before);
-      const parts = ['directory', 'channels', 'lanes'] as const;
+      const parts = ['directory', 'outside', 'channels', 'lanes'] as const;
       expect(parts.filter((part) => before[part] !== after[part])).toEqual(opened);
       await closeParts(before, after);
       await closeParts(after);

@@ -36,6 +36,12 @@ describe('what the rules know of a configuration', () => {
     });
   });
 
+  test('is which outside domains may be looked for in the DNS, and nothing where none may', () => {
+    const ischedule = { discovery: { domains: ['Example.org', '*.example.org'] } };
+    expect(policyOf(site({ ischedule })).discover).toEqual(['example.org', '*.example.org']);
+    expect('discover' in policyOf(site({}))).toBe(false);
+  });
+
   test('has no separators when sub-addresses are off', () => {
     expect(policyOf(site({ directory: directory({ 'sub-address': 'none' }) })).subAddressSeparators).toBe('');
   });
