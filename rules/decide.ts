@@ -11,7 +11,7 @@ import { authorOf, judgeNews } from './news.ts';
 import { judgeAuthor } from './originator.ts';
 import { matchesDomain } from './peer.ts';
 import { describeRecipient, judgeRecipient } from './recipient.ts';
-import { type Recorder, recorder } from './recorder.ts';
+import { recorder } from './recorder.ts';
 import { decideUnusual, NOT_EXPANDED } from './unusual.ts';
 
 export type { ListClaim } from './lists.ts';
@@ -141,19 +141,20 @@ export function decide(question: Question, policy: Policy): Decision {
   note('Is it news?', news === 'news' ? 'yes' : `no: ${news}`);
   if (news !== 'news') return settle(news, { kind: 'none', reason: news }, { annotate });
 
-  const isFromOutside = isRelayedFromOutside(question);
-  const home = homeOf(recipient, entry, policy.homes, isFromOutside ? undefined : question.discovered);
+  if (!ours && isRelayedFromOutside(question)) {
+    // Not even to a server that a map line names: it would be asked with our word and our credentials.
+    const reason = 'the recipient is of no domain of ours, and what a peer of outside posts is not relayed';
+    note('Which home server?', `none: ${reason}`);
+    return mailOnly('external', reason, '5.7.1', { annotate });
+  }
+  const home = homeOf(recipient, entry, policy.homes, question.discovered);
   note(
     'Which home server?',
     home.kind === 'server'
       ? `${home.server.url}, because ${home.because}`
       : `${home.kind === 'silent' ? 'the DNS does not answer' : 'none'}: ${home.reason}`,
   );
-  const instead: Recorder['mailInstead'] = (rule, reason, status, beside) => {
-    if (ours || !isFromOutside) return record.mailInstead(rule, reason, status, beside);
-    return mailOnly(rule, `${reason}, and what a peer of outside posts is not relayed`, '5.7.1', beside);
-  };
-  if (home.kind === 'none') return instead(home.rule, home.reason, home.status, { annotate });
+  if (home.kind === 'none') return record.mailInstead(home.rule, home.reason, home.status, { annotate });
   if (home.kind === 'silent')
     return settle('discovery-silent', { kind: 'defer', status: '4.4.3', reason: home.reason }, { annotate });
   if (home.kind === 'misconfigured') {
@@ -171,9 +172,11 @@ export function decide(question: Question, policy: Policy): Decision {
   const taken = methods.length === 0 ? 'invitations by mail only' : methods.join(', ');
   note('What does that server take?', `profile ${profile}: ${taken}`);
   if (methods.length === 0)
-    return instead('by-mail', `profile ${profile} takes invitations by mail`, '5.2.1', { annotate });
+    return record.mailInstead('by-mail', `profile ${profile} takes invitations by mail`, '5.2.1', { annotate });
   if (!methods.includes(object.method))
-    return instead('method-not-taken', `profile ${profile} does not take ${object.method}`, '5.6.0', { annotate });
+    return record.mailInstead('method-not-taken', `profile ${profile} does not take ${object.method}`, '5.6.0', {
+      annotate,
+    });
   const from = invitedAs === undefined ? {} : { author: invitedAs };
   return settle('post', { kind: 'post', server: home.server, ...meant.target, ...from }, { annotate });
 }

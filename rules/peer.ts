@@ -42,6 +42,8 @@ export type Proof = 'network' | 'certificate' | 'basic' | 'bearer' | 'dkim';
 /** What became of the signature. */
 export type SignatureVerdict =
   | { readonly kind: 'verified'; readonly domain: string /** `t=y` in the key record. */; readonly testing: boolean }
+  /** Not looked at any further: `mayVouch` says that its domain is not believed. */
+  | { readonly kind: 'stranger'; readonly domain: string }
   | { readonly kind: 'missing' }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'no-answer'; readonly reason: string };
@@ -54,6 +56,8 @@ export type PeerFacts = {
     /** Absent on a connection in clear; its certificate only when the listener's `client-ca` vouches for it. */
     readonly tls?: {
       readonly certificate?: { readonly fingerprint256: string; readonly names: readonly string[] };
+      /** One that nobody vouches for, and OpenSSL's word for why. It proves nothing, and is for the log. */
+      readonly unvouched?: { readonly fingerprint256: string; readonly code: string };
     };
   };
   /** Values of the Authorization headers. More than one proves nothing. */
@@ -65,7 +69,12 @@ export type PeerFacts = {
 export type PeerVerdict =
   | { readonly kind: 'accepted'; readonly peer: Peer; readonly proof: Proof }
   /** The signature decides: verify it by one of these, which any of the peers in question takes, and ask again. */
-  | { readonly kind: 'verify-signature'; readonly canonicalizations: readonly Canonicalization[] }
+  | {
+      readonly kind: 'verify-signature';
+      readonly canonicalizations: readonly Canonicalization[];
+      /** Whose signature is worth a look-up of its key, as `mayVouch` asks. */
+      readonly signers: readonly string[];
+    }
   /** Nobody could be asked for the signer's key: the same post may be taken later. */
   | { readonly kind: 'no-answer'; readonly reason: string }
   | {
@@ -114,7 +123,10 @@ export function judgePeer(
       if (proof !== undefined) return { kind: 'accepted', peer, proof };
       continue;
     }
-    if (verification === undefined) return { kind: 'verify-signature', canonicalizations };
+    if (verification === undefined) {
+      const signers = unique(speakers.flatMap(({ dkim }) => dkim?.signers ?? []));
+      return { kind: 'verify-signature', canonicalizations, signers };
+    }
     const signature = judgeSignature(peer.dkim.signers, domain, verification);
     switch (signature.kind) {
       case 'proved':
@@ -132,7 +144,11 @@ export function judgePeer(
         refusals.push(signature.refusal);
     }
   }
-  return refusals.find(({ kind }) => kind === 'no-answer') ?? refusals[0] ?? unproved(speakers, facts, domain);
+  return (
+    refusals.find(({ kind }) => kind === 'no-answer') ??
+    refusals[0] ??
+    unproved(speakers, facts, domain, provenPeer(able, facts))
+  );
 }
 
 /**
@@ -227,14 +243,23 @@ function judgeSignature(signers: readonly string[], domain: string, verification
     case 'no-answer':
       return { kind: 'broken', refusal: { kind: 'no-answer', reason: verification.reason } };
   }
-  if (verification.testing) {
+  if (verification.kind === 'verified' && verification.testing) {
     const reason = 'the key of the signature is under test (t=y) and proves nothing';
     return { kind: 'proves-nothing', refusal: refused('verification-failed', reason) };
   }
   const signer = normalizeDomain(verification.domain);
-  if (signers.some((one) => normalizeDomain(one) === signer) || isAtOrAbove(signer, domain)) return { kind: 'proved' };
+  if (verification.kind === 'verified' && mayVouch(signers, signer, domain)) return { kind: 'proved' };
   const reason = `found a signature of ${signer.slice(0, 253)}, wanted one of ${domain} or of a domain above it`;
   return { kind: 'proves-nothing', refusal: refused('originator-denied', reason) };
+}
+
+/**
+ * Whether a signature of this domain counts for an Originator's.
+ * @param signer in lower case
+ * @param domain of the Originator
+ */
+export function mayVouch(signers: readonly string[], signer: string, domain: string): boolean {
+  return signers.some((one) => normalizeDomain(one) === signer) || isAtOrAbove(signer, normalizeDomain(domain));
 }
 
 /** A single label is a top-level domain, which vouches for nobody below it. */
@@ -244,23 +269,36 @@ function isAtOrAbove(signer: string, domain: string): boolean {
 
 /** Nobody may speak for the domain. Who proves himself is told so; no key of a stranger is looked up for the others. */
 function deny(peers: readonly Peer[], facts: PeerFacts, domain: string): PeerVerdict {
-  const known = peers.find((peer) => cheapProof(peer, facts) !== undefined);
-  if (known !== undefined)
-    return refused('originator-denied', `found an Originator of ${domain}, for which peer ${known.name} may not speak`);
+  const known = provenPeer(peers, facts);
+  if (known !== undefined) {
+    const wanted =
+      known.notFor?.has(domain) === true
+        ? 'wanted one of another domain than ours, for the peer is an outside one'
+        : `wanted one of ${known.domains.slice(0, 5).join(', ')}${known.domains.length > 5 ? ' …' : ''}`;
+    return refused('originator-denied', `found an Originator of ${domain} from peer ${known.name}, ${wanted}`);
+  }
   if (facts.signatures > 0) return refused('originator-denied', `no peer may speak for Originators of ${domain} here`);
   return unproved(peers, facts, domain);
 }
 
-/** Nothing that the request shows is a proof of one of these. */
-function unproved(peers: readonly Peer[], { client, authorizations }: PeerFacts, domain: string): PeerVerdict {
+/** The peer that its address, certificate or credentials prove, whomever it may speak for. */
+export function provenPeer(peers: readonly Peer[], facts: PeerFacts): Peer | undefined {
+  return peers.find((peer) => cheapProof(peer, facts) !== undefined);
+}
+
+/**
+ * Nothing that the request shows is a proof of one of these.
+ * @param other whom it proves instead, who may not speak for the domain
+ */
+function unproved(
+  peers: readonly Peer[],
+  { client, authorizations }: PeerFacts,
+  domain: string,
+  other?: Peer,
+): PeerVerdict {
   const takesCredentials = peers.some(({ basic, bearer }) => basic !== undefined || bearer !== undefined);
   const isOffered = takesCredentials && client.tls !== undefined;
-  const found =
-    authorizations.length === 0
-      ? 'nothing that proves who sends this'
-      : client.tls === undefined
-        ? 'credentials on a connection in clear'
-        : 'credentials that are not known here';
+  const found = foundInstead(client.tls, authorizations, other);
   const wanted = [
     ...(peers.some(({ dkim }) => dkim !== undefined) ? ['a DKIM signature'] : []),
     ...(takesCredentials ? ['HTTP credentials over TLS'] : []),
@@ -270,6 +308,25 @@ function unproved(peers: readonly Peer[], { client, authorizations }: PeerFacts,
   const list = wanted.length === 0 ? 'a peer that is known here' : wanted.join(' or ');
   const reason = `found ${found}, wanted ${list} for Originators of ${domain}`;
   return { ...refused('verification-failed', reason), ...(isOffered ? { challenge: true } : {}) };
+}
+
+/** What there is that proves nothing, in words for both sides. */
+function foundInstead(
+  tls: PeerFacts['client']['tls'],
+  authorizations: PeerFacts['authorizations'],
+  other: Peer | undefined,
+): string {
+  if (other !== undefined) return `peer ${other.name}, who may not speak for them`;
+  if (authorizations.length > 0)
+    return tls === undefined ? 'credentials on a connection in clear' : 'credentials that are not known here';
+  if (tls?.unvouched !== undefined) {
+    const { fingerprint256, code } = tls.unvouched;
+    return `a client certificate (SHA-256 ${fingerprint256}) of an authority that is not known here (${code})`;
+  }
+  if (tls?.certificate === undefined) return 'nothing that proves who sends this';
+  const { fingerprint256, names } = tls.certificate;
+  const named = names.length === 0 ? '' : ` for ${names.slice(0, 3).join(', ').slice(0, 200)}`;
+  return `a client certificate${named} (SHA-256 ${fingerprint256}) that is not known here`;
 }
 
 function refused(

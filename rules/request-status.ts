@@ -23,6 +23,8 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   '3.7': ['5.1.1', 'the calendar server knows no such user'],
   '3.8': ['5.7.1', 'the calendar server gives the originator no authority'],
   '3.10': ['5.3.4', 'the calendar object is too large for the calendar server'],
+  // Bedework's `4.2;No Access`, which no specification has.
+  '4.2': ['5.7.1', 'the calendar server gives the originator no authority'],
   '5.0': ['5.3.3', 'the calendar server does not support the request'],
   '5.2': ['5.3.0', 'the calendar server has no service for the request'],
   '5.3': ['5.2.1', 'the user has no scheduling at the calendar server'],

@@ -1,4 +1,12 @@
-import { judgePeer, type Peer, type PeerFacts, type PeerVerdict } from '../../rules/peer.ts';
+import {
+  judgePeer,
+  matchesDomain,
+  mayVouch,
+  type Peer,
+  type PeerFacts,
+  type PeerVerdict,
+  provenPeer,
+} from '../../rules/peer.ts';
 import type { HttpRequest } from '../../src/http/exchange.ts';
 import { type Verification, verify } from './dkim/verify.ts';
 import type { KeyFinder } from './keys.ts';
@@ -33,8 +41,9 @@ export async function judgeAuthor(
   let verdict = judgePeer(peers, facts, speaker);
   let verification: Verification | undefined;
   if (verdict.kind === 'verify-signature') {
-    const { canonicalizations } = verdict;
-    verification = await verify(request, { keys, canonicalizations, now: clock() }, request.signal);
+    const { canonicalizations, signers } = verdict;
+    const believes = (domain: string): boolean => mayVouch(signers, domain, speaker.originatorDomain);
+    verification = await verify(request, { keys, canonicalizations, believes, now: clock() }, request.signal);
     if (verification.kind === 'verified' && publicSuffixOf(verification.domain) === verification.domain)
       return refused('verification-failed', `found the signature of ${verification.domain}, wanted one domain's own`);
     verdict = judgePeer(peers, facts, speaker, verification);
@@ -49,8 +58,10 @@ export async function judgeAuthor(
     }
     case 'refused': {
       const refusal = refused(verdict.precondition, verdict.reason);
-      const isWrong = verdict.challenge === true && facts.authorizations.length > 0;
-      return isWrong ? { ...refusal, status: 401, challenges: challengesOf(peers) } : refusal;
+      const isAsked = facts.authorizations.length > 0 || takesCredentialsOnly(peers, speaker.originatorDomain);
+      return verdict.challenge === true && isAsked
+        ? { ...refusal, status: 401, challenges: challengesOf(peers) }
+        : refusal;
     }
     case 'no-answer':
       return { kind: 'later', status: 503, description: verdict.reason };
@@ -59,18 +70,28 @@ export async function judgeAuthor(
   }
 }
 
-/** Whether a peer that is configured seems to be at the other end: an operator should hear when it is refused. */
+/**
+ * Whether a peer that is configured seems to be at the other end, whomever it speaks for: an operator should hear when it
+ * is refused.
+ */
 export function isConfigured(peers: readonly Peer[], facts: PeerFacts, domain: string): boolean {
-  if (domain === '') return peers.some(({ networks }) => networks?.contains(facts.client.address) === true);
-  const speaker = { originatorDomain: domain, isDraft00: false };
-  return (
-    judgePeer(peers, facts, speaker).kind === 'verify-signature' ||
-    judgePeer(peers, { ...facts, signatures: 0 }, speaker).kind === 'accepted'
-  );
+  if (provenPeer(peers, facts) !== undefined) return true;
+  return judgePeer(peers, facts, { originatorDomain: domain, isDraft00: false }).kind === 'verify-signature';
 }
 
 function refused(precondition: Refused['precondition'], description: string): Refused {
   return { kind: 'refused', precondition, status: 403, description };
+}
+
+/**
+ * Then they are asked for where none came: most clients send them only once they are (RFC 9110 §11.6.1). Where a signature
+ * would do as well, the draft has 403 for one that is missing.
+ */
+function takesCredentialsOnly(peers: readonly Peer[], originatorDomain: string): boolean {
+  const speakers = peers.filter(({ domains }) => matchesDomain(domains, originatorDomain));
+  return (
+    speakers.length > 0 && speakers.every(({ dkim, certificates, networks }) => !(dkim ?? certificates ?? networks))
+  );
 }
 
 function challengesOf(peers: readonly Peer[]): readonly string[] {

@@ -108,16 +108,19 @@ export function createKeyFinder({
       signal.throwIfAborted();
       const domain = domainAsSpelled.toLowerCase();
       if (!isDomainName(domain) || !isDnsName(selector)) return none('d or s is no name for the DNS');
-      let last: KeyAnswer | undefined;
+      const failures: Exclude<KeyAnswer, { kind: 'keys' }>[] = [];
       for (const method of order(methods)) {
-        if (method === 'private-exchange' && last !== undefined && !agreed.has(`${domain} ${selector.toLowerCase()}`)) {
-          continue;
-        }
+        const isAgreed = agreed.has(`${domain} ${selector.toLowerCase()}`);
+        if (method === 'private-exchange' && failures.length > 0 && !isAgreed) continue;
         const { answer, final } = await abortable(find(method, domain, selector, fresh), signal);
         if (answer.kind === 'keys' || final) return answer;
-        if (last?.kind !== 'no-answer') last = answer;
+        failures.push(answer);
       }
-      return last ?? none('q names no method of finding keys that is known');
+      if (failures.length === 0) return none('q names no method of finding keys that is known');
+      // While one of them may still know the key, nobody can say that there is none.
+      const kind = failures.some((failure) => failure.kind === 'no-answer') ? 'no-answer' : 'none';
+      const reasons = failures.filter((failure) => failure.kind === kind).map(({ reason }) => reason);
+      return { kind, reason: reasons.join('; ') };
     },
   };
 }
@@ -165,6 +168,13 @@ async function lookUpWellKnown(
 ): Promise<Looked> {
   const servers = await resolver.srv(`_domainkey_lookup._tcp.${domain}`, signal);
   if (servers.kind === 'no-answer') return looked(noAnswer(servers.reason), 0);
+  if (servers.kind === 'none') {
+    // Where no server can be meant, that there is none is no silence.
+    const own = await resolver.addresses(domain, signal);
+    if (own.kind === 'none') {
+      return looked(none(`${domain} serves no keys by http`), Math.min(servers.ttlMs, own.ttlMs));
+    }
+  }
   const targets =
     servers.kind === 'none'
       ? [domain]
@@ -186,8 +196,9 @@ async function fetchKeys(fetch: GuardedFetch, url: URL, timeoutMs: number, signa
   const options = { maxBytes: MAX_DOCUMENT_BYTES, maxRedirects: MAX_REDIRECTS, timeoutMs, accept: 'text/plain' };
   const fetched = await fetch(url, options, signal);
   if (fetched.kind === 'failed') return looked(noAnswer(`no keys from ${url.host}: ${fetched.reason}`), 0);
+  // Its reason holds addresses that our DNS may know and a stranger not; this one goes into the answer to the post.
   if (fetched.kind === 'refused')
-    return looked(none(`no keys from ${url.host}: ${fetched.reason}`), DOCUMENT_NONE_TTL_MS);
+    return looked(none(`no keys from ${url.host}: it leads to where nobody is asked`), DOCUMENT_NONE_TTL_MS);
   const { status, headers, body } = fetched;
   if (status >= 500 || status === 408 || status === 429) {
     return looked(noAnswer(`no keys from ${url.host}: status ${status}`), 0);

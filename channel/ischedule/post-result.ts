@@ -16,7 +16,7 @@ export type Refused = {
   /** HTTP */
   readonly status: number;
   readonly description: string;
-  /** Values of WWW-Authenticate: credentials were sent, and were not right. */
+  /** Values of WWW-Authenticate: credentials would be taken, and right ones were not there. */
   readonly challenges?: readonly string[];
 };
 

@@ -104,7 +104,12 @@ function readBody(handling: PostHandling, request: HttpRequest, right: RightHead
 }
 
 /** Each mailbox is handed over once, however often it is named, and each name is answered. */
-async function handOver(handling: PostHandling, incoming: Incoming, author: Author, post: RightPost): Promise<PostResult> {
+async function handOver(
+  handling: PostHandling,
+  incoming: Incoming,
+  author: Author,
+  post: RightPost,
+): Promise<PostResult> {
   const mailboxes = new Map<string, string>();
   for (const { mailbox } of post.recipients) {
     if (mailbox !== undefined && !mailboxes.has(addressKey(mailbox))) mailboxes.set(addressKey(mailbox), mailbox);

@@ -95,7 +95,9 @@ class Service {
         );
       }
       case 415:
-        return this.#error(status, 'invalid-calendar-data-type', 'found a Content-Encoding, wanted none');
+        return this.#error(status, 'invalid-calendar-data-type', 'found a Content-Encoding, wanted none', {
+          'Accept-Encoding': 'identity', // RFC 9110 §12.5.3: it is the coding, and not the media type
+        });
       case 503:
         return this.#text(status, 'too busy at the moment', { 'Retry-After': `${RETRY_AFTER_S}` });
       default:
@@ -120,7 +122,12 @@ class Service {
         return this.#error(result.status, result.precondition, result.description, more);
       }
       case 'later':
-        return this.#text(result.status, result.description, { 'Retry-After': `${RETRY_AFTER_S}` });
+        // 503 is about the key of one signer: a Retry-After would have his server hold back everybody's posts.
+        return this.#text(
+          result.status,
+          result.description,
+          result.status === 507 ? { 'Retry-After': `${RETRY_AFTER_S}` } : {},
+        );
     }
   }
 

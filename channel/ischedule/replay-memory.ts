@@ -1,7 +1,9 @@
+import { hash } from 'node:crypto';
+
 /** Signatures that were used, each with what it was used for. */
 export class ReplayMemory {
   readonly #limit: number;
-  /** In order of first use. */
+  /** In order of first use; of each purpose its digest, for it may be as long as a request's headers. */
   readonly #used = new Map<string, { readonly purpose: string; readonly expiresAt: number }>();
 
   /** @param limit how many signatures are kept at most; the oldest goes first, which its x makes worthless soon anyway */
@@ -17,10 +19,11 @@ export class ReplayMemory {
    * @returns false when it was used before for another purpose; the same again is a repeat
    */
   admits(signature: string, purpose: string, expiresAt: number, now: number): boolean {
+    const digest = hash('sha256', purpose, 'base64');
     const before = this.#used.get(signature);
-    if (before !== undefined && before.expiresAt >= now) return before.purpose === purpose;
+    if (before !== undefined && before.expiresAt >= now) return before.purpose === digest;
     this.#used.delete(signature);
-    this.#used.set(signature, { purpose, expiresAt });
+    this.#used.set(signature, { purpose: digest, expiresAt });
     for (const [oldest, { expiresAt: end }] of this.#used) {
       if (end >= now && this.#used.size <= this.#limit) break;
       this.#used.delete(oldest);

@@ -22,6 +22,9 @@ const attributeParser = new XMLParser({
   attributeNamePrefix: '',
 });
 
+/** An answer for all recipients of a post has a thousand; of those that a megabyte can hold, reading takes half a second. */
+const MAX_TAGS = 20_000;
+
 /** An element without its prefix; `name` is '' for text, whose entities are decoded already. */
 export type Element = {
   readonly name: string;
@@ -44,10 +47,17 @@ export function readDocument(body: Buffer, contentType: string, options?: { read
   const text = decode(body, contentType);
   if (!/^\s*</.test(text)) return unreadable(text.trim() === '' ? 'the answer is empty' : 'the answer is not XML');
   if (/<!DOCTYPE/i.test(text)) return unreadable('the answer has a DOCTYPE');
+  if (hasMoreTags(text, MAX_TAGS)) return unreadable(`the answer has more than ${MAX_TAGS} tags`);
   const elements = parseElements(text, options?.attributes === true ? attributeParser : parser);
   if (elements === undefined) return unreadable('the answer is not well-formed XML');
   const root = elements.find((element) => element.name !== '');
   return root === undefined ? unreadable('the answer has no element') : { kind: 'document', root };
+}
+
+function hasMoreTags(text: string, most: number): boolean {
+  let count = 0;
+  for (let at = text.indexOf('<'); at >= 0; at = text.indexOf('<', at + 1)) if (++count > most) return true;
+  return false;
 }
 
 function unreadable(reason: string): XmlDocument {

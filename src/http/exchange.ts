@@ -14,6 +14,8 @@ export type HttpClient = {
       /** DNS names of its subjectAltName, in lower case. */
       readonly names: readonly string[];
     };
+    /** A certificate that none of `client-ca` vouches for, and OpenSSL's word for why. */
+    readonly unvouched?: { readonly fingerprint256: string; readonly code: string };
   };
 };
 

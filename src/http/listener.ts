@@ -4,10 +4,12 @@ import type { AddressInfo, Socket } from 'node:net';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import type { Receiver } from '../../channel/channel.ts';
 import type { Log } from '../observe/log.ts';
-import { clientOf } from './client.ts';
+import { addressOf, clientOf } from './client.ts';
 import type { HttpReply, Route } from './exchange.ts';
 import { composeRefusal, linger, replyBytes, statusOfFault } from './refusal.ts';
-import { bodyFault, hasBody, hostFault, pathOf, queryOf, routesAt } from './request-target.ts';
+import { bodyFault, hasBody, hostFault, pathOf, queryOf, routesAt, targetOf } from './request-target.ts';
+import { Shares } from './shares.ts';
+import { readHeadersAhead } from './unfold.ts';
 
 export type HttpListenerOptions = {
   readonly name: string;
@@ -17,14 +19,15 @@ export type HttpListenerOptions = {
   /** PEM. With `clientCa` clients are asked for a certificate; one that does not verify is as good as none. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   readonly maxConnections: number;
+  /** A client is an IPv4 address, or the first 64 bits of an IPv6 one. */
   readonly maxConnectionsPerClient: number;
-  /** Longest time from the first octet of a request to the last of its body. */
+  /** Longest time from the first octet of a request to the last of its body; and for its reply to be taken off us. */
   readonly requestTimeoutMs: number;
   /** The same to the end of its headers; also of a TLS handshake, and of a new connection that says nothing. */
   readonly headersTimeoutMs: number;
   /** How long a connection stays open between two requests. */
   readonly idleTimeoutMs: number;
-  /** Requests that are read or answered at a time; one more gets 503. */
+  /** Requests that are read or answered at a time, three quarters of them for one client; one more gets 503. */
   readonly maxRequests: number;
   /** How long `close` lets running requests go on. */
   readonly closeTimeoutMs: number;
@@ -33,6 +36,8 @@ export type HttpListenerOptions = {
 /** 1,000 Recipient headers have to fit, to be refused in the protocol's own words. */
 const MAX_HEADER_BYTES = 256 * 1024;
 const MAX_HEADERS = 2000;
+/** Of all requests at a time, what one client may have: slow bodies must not shut out everybody else. */
+const SHARE_OF_REQUESTS = 0.75;
 
 /** One request from its headers to the end of its reply. */
 type Running = {
@@ -41,6 +46,8 @@ type Running = {
   readonly response: ServerResponse;
   /** Aborts when nobody waits for the answer any more. */
   readonly gone: AbortController;
+  /** Gives its place back to its client; undefined where there was none for it. */
+  readonly leave: (() => void) | undefined;
   answered: boolean;
   ended: boolean;
 };
@@ -57,9 +64,12 @@ export class HttpListener implements Receiver {
   /** As accepted: also those whose TLS handshake is not over. */
   readonly #sockets = new Set<Socket>();
   readonly #connections = new Map<Socket, Connection>();
-  readonly #perClient = new Map<string, number>();
+  readonly #connectionShares: Shares;
+  readonly #requestShares: Shares;
   readonly #running = new WeakMap<IncomingMessage, Running>();
   readonly #expecting = new WeakSet<IncomingMessage>();
+  /** Whose first request had folded headers. */
+  readonly #folded = new WeakSet<Socket>();
   #requests = 0;
   #stopping = false;
 
@@ -68,6 +78,8 @@ export class HttpListener implements Receiver {
     this.#options = options;
     this.#routes = routes;
     this.#log = log;
+    this.#connectionShares = new Shares(options.maxConnectionsPerClient);
+    this.#requestShares = new Shares(Math.ceil(options.maxRequests * SHARE_OF_REQUESTS));
     this.#server = this.#createServer();
     this.#app = this.#createApp();
   }
@@ -127,8 +139,19 @@ export class HttpListener implements Receiver {
     // Node drops the headers beyond its limit without a word: one more than we take is let in to be noticed.
     server.maxHeadersCount = MAX_HEADERS + 1;
     server.maxConnections = maxConnections;
+    // The only way to Node's parser is the listener that the server has of its own.
+    const opened = tls === undefined ? 'connection' : 'secureConnection';
+    const [parse] = server.listeners(opened);
+    if (parse === undefined) throw new Error(`node:http has no listener for ${opened} any more`);
+    server.removeAllListeners(opened);
     server.on('connection', (socket: Socket) => this.#admit(socket));
-    server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#track(socket));
+    server.on(opened, (socket: Socket) => this.#open(socket, (one) => void parse.call(server, one)));
+    server.on('tlsClientError', (error: Error & { readonly code?: string }, socket: Socket) => {
+      // Who only looks whether the port is open says nothing.
+      const level = error.code === 'ECONNRESET' ? 'debug' : 'info';
+      const facts = { listener: this.#options.name, client: addressOf(socket), code: error.code };
+      this.#log[level](facts, 'TLS handshake failed');
+    });
     // Whether the body may come is for `#begin` to say.
     for (const event of ['checkContinue', 'checkExpectation']) {
       server.on(event, (request: IncomingMessage, response: ServerResponse) => {
@@ -137,6 +160,22 @@ export class HttpListener implements Receiver {
       });
     }
     return server;
+  }
+
+  /** Gives the connection to Node's parser once the headers of its first request are there. */
+  #open(socket: Socket, parse: (socket: Socket) => void): void {
+    this.#track(socket);
+    if (socket.destroyed) return;
+    const { headersTimeoutMs, requestTimeoutMs } = this.#options;
+    const limits = { maxBytes: MAX_HEADER_BYTES, timeoutMs: Math.min(headersTimeoutMs, requestTimeoutMs) };
+    readHeadersAhead(socket, limits, (ahead) => {
+      if (ahead.kind === 'too-slow') {
+        this.#refuseUnread({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket);
+        return;
+      }
+      if (ahead.isFolded) this.#folded.add(socket);
+      parse(socket);
+    });
   }
 
   #createApp(): FastifyInstance {
@@ -150,6 +189,8 @@ export class HttpListener implements Receiver {
         reply.hijack();
         this.#refuse(request.raw, reply.raw, 400);
       },
+      // RFC 9112 §3.2.2: a target may name the host as well.
+      rewriteUrl: (request) => targetOf(request),
       return503OnClosing: false,
       exposeHeadRoutes: false,
       routerOptions: { ignoreTrailingSlash: true },
@@ -186,19 +227,15 @@ export class HttpListener implements Receiver {
   }
 
   #admit(socket: Socket): void {
-    const address = socket.remoteAddress ?? '';
-    const count = (this.#perClient.get(address) ?? 0) + 1;
-    if (this.#stopping || count > this.#options.maxConnectionsPerClient) {
+    const leave = this.#stopping ? undefined : this.#connectionShares.take(socket.remoteAddress ?? '');
+    if (leave === undefined) {
       socket.destroy();
       return;
     }
-    this.#perClient.set(address, count);
     this.#sockets.add(socket);
     socket.once('close', () => {
       this.#sockets.delete(socket);
-      const left = (this.#perClient.get(address) ?? 1) - 1;
-      if (left === 0) this.#perClient.delete(address);
-      else this.#perClient.set(address, left);
+      leave();
     });
   }
 
@@ -216,12 +253,16 @@ export class HttpListener implements Receiver {
   #begin(request: FastifyRequest, response: ServerResponse, route: Route | undefined): number | undefined {
     const { raw } = request;
     const connection = this.#connections.get(raw.socket);
-    const running = { route, request: raw, response, gone: new AbortController(), answered: false, ended: false };
+    const leave = this.#requestShares.take(clientOf(raw.socket).address);
+    const state = { leave, answered: false, ended: false };
+    const running = { route, request: raw, response, gone: new AbortController(), ...state };
     this.#running.set(raw, running);
     this.#requests += 1;
     connection?.add(running);
     response.once('close', () => this.#end(connection, running));
-    if (this.#stopping || this.#requests > this.#options.maxRequests) return 503;
+    // Its next request is folded as well, and so has to be the first one of a connection.
+    if (this.#folded.has(raw.socket)) response.shouldKeepAlive = false;
+    if (this.#stopping || leave === undefined || this.#requests > this.#options.maxRequests) return 503;
     if (route === undefined) return routesAt(this.#routes, pathOf(raw)).length > 0 ? 405 : 404;
     if (raw.rawHeaders.length / 2 > MAX_HEADERS) return 431;
     const fault = hostFault(raw) ?? bodyFault(raw, route.maxBodyBytes);
@@ -237,6 +278,7 @@ export class HttpListener implements Receiver {
   #end(connection: Connection | undefined, running: Running): void {
     if (running.ended) return;
     running.ended = true;
+    running.leave?.();
     connection?.delete(running);
     this.#requests -= 1;
     if (!running.answered) running.gone.abort();
@@ -270,6 +312,8 @@ export class HttpListener implements Receiver {
     if (response.destroyed || response.headersSent) return;
     const here = routesAt(this.#routes, pathOf(request));
     const reply = composeRefusal(this.#running.get(request)?.route ?? here[0], status, here);
+    const { method } = request;
+    this.#report(request.socket, status, { method, path: pathOf(request).slice(0, 200) });
     const unread = hasBody(request) && !request.complete;
     if (unread) response.shouldKeepAlive = false;
     this.#answer(request, response, reply);
@@ -284,6 +328,7 @@ export class HttpListener implements Receiver {
     if (running !== undefined) running.answered = true;
     if (response.destroyed) return;
     if (this.#stopping) response.shouldKeepAlive = false;
+    this.#cutOffUnread(response);
     const body = Buffer.from(reply.body);
     const bodiless = reply.status === 204 || reply.status === 304;
     response.writeHead(reply.status, {
@@ -293,8 +338,21 @@ export class HttpListener implements Receiver {
     if (!bodiless && body.length > 0 && request.method !== 'HEAD') response.write(body);
   }
 
+  /** No route writes a line of its own about these. Scanners ask for what is not there all day. */
+  #report(socket: Socket, status: number, facts: Readonly<Record<string, string | undefined>>): void {
+    const level = status === 503 ? 'warn' : status === 404 || status === 405 ? 'debug' : 'info';
+    const { name: listener } = this.#options;
+    this.#log[level]({ listener, client: addressOf(socket), ...facts, status }, 'request refused');
+  }
+
+  /** Node waits without end for a client that does not read its reply. Behind an earlier one it is not its turn yet. */
+  #cutOffUnread(response: ServerResponse): void {
+    const timer = setInterval(() => response.socket?.destroy(), this.#options.requestTimeoutMs);
+    response.once('close', () => clearInterval(timer));
+  }
+
   /** What Node's parser refuses, and who was too slow. No route has seen it. */
-  #refuseUnread(error: Error & { readonly code?: string }, socket: Socket): void {
+  #refuseUnread(error: { readonly code?: string }, socket: Socket): void {
     const { name: listener } = this.#options;
     this.#log.debug({ listener, client: socket.remoteAddress, code: error.code }, 'HTTP connection refused');
     const connection = this.#connections.get(socket);
@@ -317,7 +375,9 @@ export class HttpListener implements Receiver {
       return;
     }
     if (running !== undefined) running.answered = true;
-    const reply = composeRefusal(running?.route ?? this.#routes[0], statusOfFault(error.code ?? ''), []);
+    const status = statusOfFault(error.code ?? '');
+    this.#report(socket, status, { code: error.code });
+    const reply = composeRefusal(running?.route ?? this.#routes[0], status, []);
     socket.end(replyBytes(reply), () => socket.destroy());
   }
 }

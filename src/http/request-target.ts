@@ -13,8 +13,9 @@ export function queryOf(request: IncomingMessage): URLSearchParams {
   return new URLSearchParams(at < 0 ? '' : target.slice(at + 1));
 }
 
-function targetOf(request: IncomingMessage): string {
-  const target = (request.url ?? '').replace(/^https?:\/\/[^/?#]*/i, '');
+/** Path and query of a request's target. */
+export function targetOf({ url = '' }: { readonly url?: string | undefined }): string {
+  const target = url.replace(/^https?:\/\/[^/?#]*/i, '');
   return target.startsWith('/') ? target : `/${target}`;
 }
 
@@ -42,11 +43,13 @@ export function hasBody({ headers }: IncomingMessage): boolean {
  * @returns 400, 413 or 415; undefined when it may be read
  */
 export function bodyFault(request: IncomingMessage, maxBodyBytes: number): number | undefined {
-  const { headers, method } = request;
+  const { headers, method, httpVersion } = request;
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
   if (encoding !== '' && encoding !== 'identity') return 415;
   const transfer = headers['transfer-encoding'];
   // Node reads any list that ends in `chunked`, and leaves what stands before it to whoever reads the body.
+  // In HTTP/1.0 there are no chunks (RFC 9112 §6.1): what stands in front of us may take the body for the next request.
+  if (transfer !== undefined && httpVersion !== '1.1') return 400;
   if (transfer !== undefined && transfer.trim().toLowerCase() !== 'chunked') return 400;
   if (Number(headers['content-length'] ?? 0) > maxBodyBytes) return 413;
   const bodiless = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';

@@ -99,7 +99,8 @@ function withCrlf(text: string, repairs: Repair[]): string {
   if (!/(?:^|[^\r])\n|\r(?!\n)/.test(text)) return text;
   repairs.push({ name: 'line-ends', line: 1, detail: 'line ends written as CRLF' });
   // CR CR LF comes from programs that convert twice; an empty line there would tear a fold apart.
-  return text.replace(/\r+\n|\r|\n/g, '\r\n');
+  // Never `\r+\n`, which takes quadratic time over a megabyte of CR.
+  return text.replace(/\r+\n?|\n/g, (ends) => (ends.endsWith('\n') ? '\r\n' : '\r\n'.repeat(ends.length)));
 }
 
 /** Number of the first empty line before the last line kept; those behind the object hurt nobody. */

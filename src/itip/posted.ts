@@ -130,6 +130,10 @@ function factsOf(calendar: Component, components: readonly Component[]): PostedF
       if (TIMES.includes(line.name)) add(instantOf(line, zones) ?? localOf(textValue(line)));
       else if (line.name === 'ATTACH') attachments.add(attachmentKind(line));
     }
+    // An alarm's sound by URI is no attachment for anybody, but its octets are octets.
+    for (const { lines } of component.children) {
+      if (lines.some((line) => line.name === 'ATTACH' && attachmentKind(line) === 'inline')) attachments.add('inline');
+    }
     const dates = properties(component, 'RDATE').flatMap((line) => textValue(line).split(','));
     for (const date of dates) add(localOf(date.split('/', 1)[0] ?? ''));
     // What an override says of an instance, the master's rule has counted.

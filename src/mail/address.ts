@@ -3,11 +3,17 @@ import { domainToASCII } from 'node:url';
 /** A mailbox address taken apart; `domain` is in lower-case A-label form, `local` as it was written. */
 export type AddressParts = { readonly local: string; readonly domain: string };
 
+/** RFC 5321 §4.5.3.1.2. A longer text is no domain, and is not looked at any closer. */
+const MAX_DOMAIN = 255;
+/** RFC 5321 §4.5.3.1: local part, `@` and domain; in UTF-8 too it fits a line of mail. */
+const MAX_CALENDAR_MAILBOX = 320;
+
 /**
  * Domain in the one form we store, compare and relay: lower case, A-labels; an address literal (RFC 5321 §4.1.3) as it
  * is. Empty when it is no domain at all.
  */
 export function normalizeDomain(domain: string): string {
+  if (domain.length > MAX_DOMAIN) return '';
   const written = domain.trim().replace(/\.+$/, '');
   if (/^\[[0-9a-z.:-]+\]$/i.test(written)) return written;
   const name = written.toLowerCase();
@@ -65,6 +71,7 @@ export function mailboxOf(calendarAddress: string): string | undefined {
   if (match?.[1] === undefined) return undefined;
   // A bare % is common in practice: it stays as it stands, and hides nothing beside it.
   const text = match[1].replace(/(?:%[0-9a-f]{2})+/gi, percentDecoded);
+  if (text.length > MAX_CALENDAR_MAILBOX) return undefined;
   const parts = parseAddress(text);
   // `mailto:ours@example.com,theirs@example.org` is two mailboxes (RFC 6068 §2), and readers differ in whose it is.
   if (parts === undefined || (parts.local.includes('@') && !/^"(?:[^"\\]|\\.)*"$/s.test(parts.local))) return undefined;

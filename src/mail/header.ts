@@ -64,9 +64,10 @@ function scanSpans(content: Buffer): { end: number; spans: FieldSpan[] } {
     if (first === SPACE || first === TAB) {
       if (field !== undefined) field.end = end;
     } else {
-      const colon = content.indexOf(COLON, start);
-      const name = colon < 0 || colon >= end ? undefined : fieldName(content, start, colon);
-      field = name === undefined || colon < 0 ? undefined : { name, start, colon, end };
+      // Within the line: a message may hold 130,000 lines and no colon.
+      const colon = start + content.subarray(start, end).indexOf(COLON);
+      const name = colon < start ? undefined : fieldName(content, start, colon);
+      field = name === undefined ? undefined : { name, start, colon, end };
       if (field !== undefined) spans.push(field);
     }
     start = end;

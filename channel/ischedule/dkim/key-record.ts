@@ -7,6 +7,11 @@ export const MIN_VERIFIED_BITS = 1024;
 /** Above this a check costs more than a stranger's post is worth. */
 export const MAX_VERIFIED_BITS = 8192;
 
+/**
+ * Every key in use has 65537, a few 3. An exponent as long as the modulus costs twenty times as much, one of 1 proves nothing.
+ */
+const MAX_EXPONENT = 0xffff_ffffn;
+
 export type KeyRecord =
   | { readonly kind: 'key'; readonly key: Omit<VerificationKey, 'method'> }
   /** `p=` empty: there was a key, and nothing may be proved by it any more. */
@@ -35,6 +40,10 @@ export function parseKeyRecord(text: string): KeyRecord {
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
   if (bits < MIN_VERIFIED_BITS || bits > MAX_VERIFIED_BITS) {
     return unusable(`the key has ${bits} bits, need ${MIN_VERIFIED_BITS} to ${MAX_VERIFIED_BITS}`);
+  }
+  const exponent = key.asymmetricKeyDetails?.publicExponent ?? 0n;
+  if (exponent < 3n || exponent > MAX_EXPONENT || exponent % 2n === 0n) {
+    return unusable('the exponent of the key is none that anybody uses, need 65537');
   }
   const hashes = tags.get('h');
   const services = tags.get('s');

@@ -53,6 +53,8 @@ export type Verification =
       readonly testing: boolean;
     }
   | { readonly kind: 'missing' }
+  /** By a domain that is not believed, so that its key was not asked for; in lower case. */
+  | { readonly kind: 'stranger'; readonly domain: string }
   /** 403 verification-failed */
   | { readonly kind: 'refused'; readonly reason: string }
   /** Temporary: the key could not be asked for. 503. */
@@ -62,6 +64,8 @@ export type VerifyOptions = {
   readonly keys: KeyFinder;
   /** Those that are taken. */
   readonly canonicalizations?: readonly Canonicalization[];
+  /** Whether the word of a signing domain, in lower case, would count for anything; any would when absent. */
+  readonly believes?: (domain: string) => boolean;
   /** ms since the epoch */
   readonly now: number;
   readonly clockSkewMs?: number;
@@ -105,6 +109,7 @@ export async function verify(
   if (input === undefined) return refused('a line end or NUL in a signed header');
 
   const { domain, selector, methods } = signature;
+  if (options.believes?.(domain) === false) return { kind: 'stranger', domain };
   let answer = await options.keys.find(domain, selector, methods, signal);
   let proof = prove(answer, signature, input);
   if (answer.kind === 'keys' && typeof proof === 'string') {

@@ -15,9 +15,14 @@ export class RawClient {
     socket.on('error', () => undefined); // `close` follows
   }
 
-  static async open(address: string): Promise<RawClient> {
+  /** @param from the address of ours that it comes from */
+  static async open(address: string, from?: string): Promise<RawClient> {
     const at = address.lastIndexOf(':');
-    const socket = connect({ host: address.slice(0, at), port: Number(address.slice(at + 1)) });
+    const socket = connect({
+      host: address.slice(0, at),
+      port: Number(address.slice(at + 1)),
+      ...(from === undefined ? {} : { localAddress: from }),
+    });
     const client = new RawClient(socket);
     await once(socket, 'connect');
     return client;

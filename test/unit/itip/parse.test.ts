@@ -31,6 +31,11 @@ const BERLIN = [
   'END:VTIMEZONE',
 ];
 
+test('a megabyte of CR is read as fast as any other', () => {
+  const source = REQUEST.replace('END:VEVENT', `${'\r'.repeat(1_000_000)}END:VEVENT`);
+  expect(read(source)).toMatchObject({ method: 'REQUEST', uid: 'budget-1@example.org' });
+});
+
 test('an invitation whole', () => {
   expect(read(REQUEST)).toEqual({
     method: 'REQUEST',

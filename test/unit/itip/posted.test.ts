@@ -138,6 +138,10 @@ describe('an attachment', () => {
     ['ATTACH:CID:part1@example.org', ['external']],
     ['ATTACH:https://example.org/a\r\nATTACH;ENCODING=BASE64;VALUE=BINARY:QUJD', ['external', 'inline']],
     ['BEGIN:VALARM\r\nACTION:AUDIO\r\nTRIGGER:-PT5M\r\nATTACH;VALUE=URI:Basso\r\nEND:VALARM', []],
+    [
+      'BEGIN:VALARM\r\nACTION:AUDIO\r\nTRIGGER:-PT5M\r\nATTACH;ENCODING=BASE64;VALUE=BINARY:QUJD\r\nEND:VALARM',
+      ['inline'],
+    ],
   ])('%s is %j', (line, kinds) => {
     expect(factsOf(...event({ SEQUENCE: line.split('\r\n') })).attachments).toEqual(kinds);
   });

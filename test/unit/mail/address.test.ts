@@ -35,6 +35,7 @@ describe('normalizeDomain', () => {
     'a\tb',
     'x?y',
     'x#y',
+    `${'a'.repeat(60)}.`.repeat(5),
   ])('%j is no domain', (given) => {
     expect(normalizeDomain(given)).toBe('');
   });

@@ -68,6 +68,11 @@ describe('scanHeader', () => {
     });
   }
 
+  test('takes no longer for lines without a colon before a long body', () => {
+    const content = Buffer.concat([Buffer.from('x\n'.repeat(130_000)), Buffer.alloc(25_000_000, 'y')]);
+    expect(scanHeader(content)).toEqual({ end: 260_000, fields: [] });
+  });
+
   test('looks no further than its limit', () => {
     const content = Buffer.concat([Buffer.from('A: 1\r\n'), Buffer.from('B: 2\r\n'.repeat(MAX_HEADER_BYTES / 6 + 10))]);
     const { end, fields } = scanHeader(content);

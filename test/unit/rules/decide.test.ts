@@ -30,11 +30,11 @@ const mailInstead = (status: PermanentStatus, reason: string): Dispositions => (
   relay: { kind: 'mail', reason },
 });
 /** What a peer of outside posts for somebody who is none of ours. */
-const noRelay = (reason: string): Disposition => ({
+const NO_RELAY: Disposition = {
   kind: 'reject',
   status: '5.7.1',
-  reason: `${reason}, and what a peer of outside posts is not relayed`,
-});
+  reason: 'the recipient is of no domain of ours, and what a peer of outside posts is not relayed',
+};
 const POSTED = always({ kind: 'post', server: NORTH, recipient: BOB });
 
 type Expected = {
@@ -473,7 +473,7 @@ const rows: readonly Row[] = [
     POLICY,
     {
       rule: 'external',
-      post: { ...mailOnly('5.7.1', OUTSIDE), relay: noRelay(OUTSIDE) },
+      post: { ...mailOnly('5.7.1', OUTSIDE), relay: NO_RELAY },
       annotate: false,
     },
   ],
@@ -487,7 +487,12 @@ const rows: readonly Row[] = [
     'an outsider whose server takes invitations by mail gets none from a peer of outside',
     askAbout(OUTSIDER),
     mapped('example.net=http://calendar.example.net/ profile=oracle-v6'),
-    { rule: 'by-mail', post: { ...mailOnly('5.2.1', BY_MAIL), relay: noRelay(BY_MAIL) }, annotate: false },
+    {
+      rule: 'by-mail',
+      relayRule: 'external',
+      post: { ...mailOnly('5.2.1', BY_MAIL), relay: NO_RELAY },
+      annotate: false,
+    },
   ],
   [
     'but does from one of inside',
@@ -504,7 +509,8 @@ const rows: readonly Row[] = [
     mapped('example.net=https://calendar.example.net/ischedule'),
     {
       rule: 'method-not-taken',
-      post: { ...mailOnly('5.6.0', NO_COUNTER), relay: noRelay(NO_COUNTER) },
+      relayRule: 'external',
+      post: { ...mailOnly('5.6.0', NO_COUNTER), relay: NO_RELAY },
       annotate: false,
     },
   ],
@@ -564,7 +570,7 @@ const rows: readonly Row[] = [
           server: { url: 'https://a.example.net/i', profile: 'generic', discovered: true },
           recipient: OUTSIDER,
         }),
-        relay: noRelay(OUTSIDE),
+        relay: NO_RELAY,
       },
       annotate: false,
     },
@@ -580,16 +586,20 @@ const rows: readonly Row[] = [
     },
   ],
   [
-    'an outsider whose domain has a line is posted, and not annotated',
+    'an outsider whose domain has a line is posted, and not annotated, but for a peer of outside',
     askAbout(OUTSIDER),
     mapped('example.net=https://calendar.example.net/ischedule'),
     {
       rule: 'post',
-      post: always({
-        kind: 'post',
-        server: { url: 'https://calendar.example.net/ischedule', profile: 'generic' },
-        recipient: OUTSIDER,
-      }),
+      relayRule: 'external',
+      post: {
+        ...always({
+          kind: 'post',
+          server: { url: 'https://calendar.example.net/ischedule', profile: 'generic' },
+          recipient: OUTSIDER,
+        }),
+        relay: NO_RELAY,
+      },
       annotate: false,
     },
   ],

@@ -187,6 +187,51 @@ describe('a peer is not proved', () => {
   });
 });
 
+describe('a refusal says what it was that proved nothing', () => {
+  const at = { originatorDomain: 'example.org', isDraft00: false };
+  const reasonOf = (peers: readonly Peer[], facts: PeerFacts, request = at): string => {
+    const verdict = judgePeer(peers, facts, request);
+    return verdict.kind === 'refused' ? verdict.reason : verdict.kind;
+  };
+  const fingerprint256 = 'AA:BB';
+
+  test('the certificate of another client of the authority', () => {
+    const certificate = { fingerprint256, names: ['other.example.net'] };
+    const facts = { ...NOBODY, client: { address: '203.0.113.9', tls: { certificate } } };
+    expect(reasonOf([CERTIFICATE], facts)).toBe(
+      'found a client certificate for other.example.net (SHA-256 AA:BB) that is not known here, wanted a client certificate for Originators of example.org',
+    );
+  });
+
+  test('a certificate that no authority vouches for', () => {
+    const unvouched = { fingerprint256, code: 'DEPTH_ZERO_SELF_SIGNED_CERT' };
+    const facts = { ...NOBODY, client: { address: '203.0.113.9', tls: { unvouched } } };
+    expect(reasonOf([CERTIFICATE], facts)).toBe(
+      'found a client certificate (SHA-256 AA:BB) of an authority that is not known here (DEPTH_ZERO_SELF_SIGNED_CERT), wanted a client certificate for Originators of example.org',
+    );
+  });
+
+  test('a peer that may speak for other domains, where nobody may speak for this one', () => {
+    expect(reasonOf([NETWORK], FROM_NETWORK, { ...at, originatorDomain: 'example.net' })).toBe(
+      'found an Originator of example.net from peer by-network, wanted one of example.org',
+    );
+  });
+
+  test('a peer that may speak for other domains, where somebody else may speak for this one', () => {
+    const other = peer({ ...SIGNED, domains: ['*'] });
+    expect(reasonOf([NETWORK, other], FROM_NETWORK, { ...at, originatorDomain: 'example.net' })).toBe(
+      'found peer by-network, who may not speak for them, wanted a DKIM signature for Originators of example.net',
+    );
+  });
+
+  test('an outside peer with a domain of ours', () => {
+    const outside = peer({ ...NETWORK, notFor: new Set(['example.org']) });
+    expect(reasonOf([outside], FROM_NETWORK)).toBe(
+      'found an Originator of example.org from peer by-network, wanted one of another domain than ours, for the peer is an outside one',
+    );
+  });
+});
+
 describe('whom a peer may speak for', () => {
   const wide = peer({ ...NETWORK, name: 'wide', domains: ['*'] });
   const below = peer({ ...NETWORK, name: 'below', domains: ['example.net', '*.example.org'] });

@@ -40,6 +40,7 @@ describe('judgeRequestStatus', () => {
     ['3.10', 'failed', '5.3.4'],
     ['3.14', 'failed', '5.6.0'],
     ['4.0', 'failed', '5.2.0'],
+    ['4.2', 'failed', '5.7.1'],
     ['5.0', 'failed', '5.3.3'],
     ['5.1', 'deferred', '4.3.2'],
     ['5.2', 'failed', '5.3.0'],

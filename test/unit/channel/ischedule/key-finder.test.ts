@@ -26,7 +26,7 @@ function setUp({ zone = {}, web = {}, ...options }: { zone?: Zone; web?: Web } &
   const resolver: Resolver = {
     txt: (name) => answer('TXT', name) as Promise<DnsAnswer<string>>,
     srv: (name) => answer('SRV', name) as Promise<DnsAnswer<SrvRecord>>,
-    addresses: async () => NONE,
+    addresses: async (name) => (zone[name] as DnsAnswer<string> | undefined) ?? records('192.0.2.1'),
   };
   const fetch: GuardedFetch = async (url) => {
     asked.push(`GET ${url.href}`);
@@ -117,6 +117,13 @@ describe('http/well-known', () => {
     expect((await find(['http/well-known'])).kind).toBe('keys');
   });
 
+  test('asks nobody without SRV where d has no address either: that is no silence', async () => {
+    const web = { [`https://example.net${PATH}`]: { text: RECORD } };
+    const { find, asked } = setUp({ zone: { 'example.net': NONE }, web });
+    expect(await find(['http/well-known'])).toEqual({ kind: 'none', reason: 'example.net serves no keys by http' });
+    expect(asked).toEqual([`SRV ${LOOKUP}`]);
+  });
+
   test('asks nobody where the target is "."', async () => {
     const { find, asked } = setUp({ zone: { [LOOKUP]: records(srv('.')) } });
     expect(await find(['http/well-known'])).toEqual({ kind: 'none', reason: 'example.net serves no keys by http' });
@@ -152,6 +159,15 @@ describe('http/well-known', () => {
   ])('%s: %.60j', async (kind, answer) => {
     const { find } = setUp({ web: { [`https://example.net${PATH}`]: answer } });
     expect((await find(['http/well-known'])).kind).toBe(kind);
+  });
+
+  test('does not tell a stranger which inner address a name of ours has', async () => {
+    const reason = 'example.net is not a public address: 10.0.0.5, private';
+    const { find } = setUp({ web: { [`https://example.net${PATH}`]: { kind: 'refused', reason } } });
+    expect(await find(['http/well-known'])).toEqual({
+      kind: 'none',
+      reason: 'no keys from example.net: it leads to where nobody is asked',
+    });
   });
 
   test('keeps a document as long as it says', async () => {

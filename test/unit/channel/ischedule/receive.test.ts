@@ -427,14 +427,15 @@ describe('a signature', () => {
   const setUp = (answer: KeyAnswer) => receiver({ peers: () => [CYRUS, SIGNER], keys: { find: async () => answer } });
 
   /** A post from anywhere, signed; `more` is changed after that. */
-  function signed(more: Headers = {}, domain = 'signed.example'): Wish {
-    const headers = { ...HEADERS, Originator: 'mailto:dan@signed.example' };
-    const signature = sign(Object.entries(headers) as [string, string][], Buffer.from(body), {
+  function signed(more: Headers = {}, domain = 'signed.example', of = 'signed.example'): Wish {
+    const headers = { ...HEADERS, Originator: `mailto:dan@${of}` };
+    const content = body.replace('dan@signed.example', `dan@${of}`);
+    const signature = sign(Object.entries(headers) as [string, string][], Buffer.from(content), {
       key: { domain, selector: 'isched', key: pair.privateKey },
       canonicalization: 'ischedule-relaxed',
       now: NOW,
     });
-    return { address: '198.51.100.1', headers: { ...headers, 'DKIM-Signature': signature, ...more }, body };
+    return { address: '198.51.100.1', headers: { ...headers, 'DKIM-Signature': signature, ...more }, body: content };
   }
 
   test('proves its peer, and again when the same post comes again', async () => {
@@ -455,10 +456,28 @@ describe('a signature', () => {
     expect(acceptor.posts).toEqual([]);
   });
 
+  test('of a domain whose word would not count has nobody asked for its key', async () => {
+    const asked: string[] = [];
+    const find = async (domain: string): Promise<KeyAnswer> => {
+      asked.push(domain);
+      return { kind: 'none', reason: 'no key here' };
+    };
+    const believing: Peer = {
+      ...SIGNER,
+      dkim: { canonicalizations: ['ischedule-relaxed'], signers: ['agent.example'] },
+    };
+    const { service } = receiver({ peers: () => [believing], keys: { find } });
+    expect(read(await post(service, signed({}, 'intranet.example')))).toMatchObject({ element: 'originator-denied' });
+    expect(asked).toEqual([]);
+    await post(service, signed({}, 'agent.example'));
+    expect(asked).toEqual(['agent.example']);
+  });
+
   test('whose key nobody can be asked for is answered 503 with when to come again', async () => {
     const { acceptor, service } = setUp({ kind: 'no-answer', reason: 'the DNS is silent' });
     const reply = await post(service, signed());
-    expect(reply).toMatchObject({ status: 503, headers: { 'Retry-After': '60', 'iSchedule-Version': '1.0' } });
+    expect(reply).toMatchObject({ status: 503, headers: { 'iSchedule-Version': '1.0' } });
+    expect(reply.headers).not.toHaveProperty('Retry-After');
     expect(acceptor.posts).toEqual([]);
   });
 
@@ -486,7 +505,7 @@ describe('a signature', () => {
   test('of a domain that others register below is refused', async () => {
     const peer: Peer = { ...SIGNER, domains: ['*'] };
     const { acceptor, service } = receiver({ peers: () => [peer], keys: { find: async () => known } });
-    expect(read(await post(service, signed({}, 'example')))).toMatchObject({
+    expect(read(await post(service, signed({}, 'co.uk', 'signed.co.uk')))).toMatchObject({
       status: 403,
       element: 'verification-failed',
     });
@@ -527,6 +546,26 @@ describe('credentials', () => {
     expect(read(reply)).toMatchObject({ status: 401, element: 'verification-failed' });
     expect(reply.headers).toMatchObject({ 'WWW-Authenticate': 'Basic realm="iSchedule", charset="UTF-8"' });
     expect(acceptor.posts).toEqual([]);
+  });
+
+  test('that are missing over TLS are asked for, for clients that send none before', async () => {
+    const { acceptor, service } = receiver();
+    const { headers, ...rest } = ask('', true);
+    const reply = await post(service, { ...rest, headers: { ...headers, Authorization: undefined } });
+    expect(read(reply)).toMatchObject({ status: 401, element: 'verification-failed' });
+    expect(reply.headers).toMatchObject({ 'WWW-Authenticate': 'Basic realm="iSchedule", charset="UTF-8"' });
+    expect(acceptor.posts).toEqual([]);
+  });
+
+  test('that are missing are not asked for where a signature would do as well, or for a domain of nobody', async () => {
+    const { headers, ...rest } = ask('', true);
+    const nothing = { ...rest, headers: { ...headers, Authorization: undefined } };
+    const signed = { ...CYRUS, name: 'signs', domains: ['example.org'], dkim: { canonicalizations: [], signers: [] } };
+    for (const peers of [[BASIC, signed], [{ ...BASIC, domains: ['example.test'] }]]) {
+      const reply = await post(receiver({ peers: () => peers }).service, nothing);
+      expect(read(reply)).toMatchObject({ status: 403, element: 'verification-failed' });
+      expect(reply.headers).not.toHaveProperty('WWW-Authenticate');
+    }
   });
 
   test('that are right in clear are refused without a challenge to send them again', async () => {
@@ -757,6 +796,57 @@ describe('through the listener', () => {
     expect(acceptor.posts).toHaveLength(4);
   });
 
+  test('a post may go to where the capabilities were asked for, as Bedework sends it', async () => {
+    const { routes, acceptor } = receiver({ peers: () => [{ ...CYRUS, networks: parseNetworks(['127.0.0.1']) }] });
+    const listener = new HttpListener(SETTINGS, routes, silentLog);
+    using client = await RawClient.open(await listener.listen());
+    const body = text(EVENT);
+    const lines = [...headerLines(HEADERS), `Content-Length: ${body.length}`, 'Connection: close'];
+    client.send(bytes('/.well-known/ischedule?action=capabilities', lines, body));
+    expect(await client.ended()).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*<schedule-response /);
+    await listener.close();
+    expect(acceptor.posts).toHaveLength(1);
+  });
+
+  test('a connection goes on after a refusal, a HEAD and a 304, and says so of a compressed body', async () => {
+    const { routes, acceptor } = receiver({ peers: () => [{ ...CYRUS, networks: parseNetworks(['127.0.0.1']) }] });
+    const listener = new HttpListener(SETTINGS, routes, silentLog);
+    using client = await RawClient.open(await listener.listen());
+    const body = text(EVENT);
+    const length = `Content-Length: ${body.length}`;
+    const ask = (method: string, ...lines: string[]) =>
+      client.send([`${method} /ischedule?action=capabilities HTTP/1.1`, 'Host: x', ...lines, '', ''].join('\r\n'));
+    const answers = () => client.text.split(/(?=HTTP\/1\.1 )/);
+
+    client.send(
+      bytes('/ischedule', [...headerLines({ ...HEADERS, Originator: 'mailto:eve@example.net' }), length], body),
+    );
+    await client.until(/<\/error>\n$/);
+    ask('HEAD');
+    await client.until(/ETag: "\d+"\r\n[\s\S]*\r\n\r\n$/);
+    const etag = /ETag: ("\d+")/.exec(client.text)?.[1];
+    ask('GET', `If-None-Match: W/"x", ${etag}`);
+    await client.until(/HTTP\/1\.1 304 [\s\S]*\r\n\r\n$/);
+    client.send(bytes('/ischedule', [...headerLines(HEADERS), length], body));
+    await client.until(/<\/schedule-response>\n$/);
+    client.send(bytes('/ischedule', [...headerLines(HEADERS), length, 'Content-Encoding: gzip'], body));
+    await client.until(/<\/error>\n$/);
+
+    const [refused = '', head = '', unchanged = '', taken = '', compressed = ''] = answers();
+    expect(refused).toMatch(/^HTTP\/1\.1 403 [\s\S]*<originator-invalid\/>/);
+    expect(head).toMatch(/^HTTP\/1\.1 200 [\s\S]*\r\nContent-Length: \d{3,}\r\n[\s\S]*\r\n\r\n$/);
+    expect(unchanged).toContain(`\r\nETag: ${etag}\r\n`);
+    expect(unchanged).not.toMatch(/Content-(?:Length|Type)/);
+    expect(taken).toMatch(/^HTTP\/1\.1 200 /);
+    expect(compressed).toMatch(
+      /^HTTP\/1\.1 415 [\s\S]*\r\nAccept-Encoding: identity\r\n[\s\S]*<invalid-calendar-data-type\/>/,
+    );
+    for (const answer of answers())
+      expect(answer).toMatch(/\r\niSchedule-Version: 1\.0\r\niSchedule-Capabilities: \d+\r\n/);
+    await listener.close();
+    expect(acceptor.posts).toHaveLength(1);
+  });
+
   test('a certificate proves its peer by fingerprint or by name, and another does not', async () => {
     await using ca = await makeAuthority();
     const [server, byPrint, byName, other] = await Promise.all([
@@ -795,6 +885,20 @@ describe('through the listener', () => {
 });
 
 describe('the log', () => {
+  test('warns of a peer that speaks for a domain it may not speak for', async () => {
+    const lines: unknown[] = [];
+    const warn = (facts: object) => lines.push(facts);
+    const log = { debug: () => {}, info: () => {}, warn, error: () => {} } as unknown as Log;
+    const { service } = receiver({ log, peers: () => [{ ...CYRUS, domains: ['example.edu'] }] });
+    await post(service);
+    expect(lines).toMatchObject([
+      {
+        precondition: 'originator-denied',
+        reason: 'found an Originator of example.net from peer cyrus, wanted one of example.edu',
+      },
+    ]);
+  });
+
   test('has one line for each post, warns of the refusals of configured peers only, and holds no body', async () => {
     const lines: unknown[] = [];
     const keep = (level: string) => (facts: object, message: string) => lines.push({ level, ...facts, message });

@@ -50,6 +50,8 @@ describe('the headers of a post', () => {
     'mailto:',
     'a@b@example.com',
     '',
+    `mailto:${'a'.repeat(320)}@example.com`,
+    `mailto:a@${'b'.repeat(300)}.example.com`,
   ])('name no mailbox by %j', (value) => {
     const { originators } = readScheduleHeaders(['Originator', value], 10);
     expect(originators).toEqual([{ uri: value }]);
@@ -75,5 +77,14 @@ describe('the headers of a post', () => {
   test('are not read further than one recipient beyond the limit', () => {
     const value = Array.from({ length: 1000 }, (_, n) => `u${n}@example.com`).join();
     expect(readScheduleHeaders(['Recipient', value, 'Recipient', value], 5).recipients).toHaveLength(6);
+  });
+});
+
+test('a header of nothing but dots is read as fast as any other', () => {
+  const dots = '.'.repeat(250_000);
+  const raw = ['Originator', `mailto:a@b${dots}c`, 'Recipient', `a@b${dots}c`];
+  expect(readScheduleHeaders(raw, 10)).toMatchObject({
+    originators: [{ uri: `mailto:a@b${dots}c` }],
+    recipients: [{ uri: `a@b${dots}c` }],
   });
 });

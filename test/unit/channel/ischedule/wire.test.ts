@@ -243,3 +243,13 @@ test('composeError names one precondition', () => {
       '    <response-description>no &lt;UID&gt;</response-description>\n</error>\n',
   );
 });
+
+test('an answer of more tags than any answer has is not read', () => {
+  const answer = (count: number) =>
+    Buffer.from(`<schedule-response>${'<response/>'.repeat(count)}</schedule-response>`);
+  expect(parseReply(answer(19_998), 'application/xml')).toMatchObject({ kind: 'responses' });
+  expect(parseReply(answer(19_999), 'application/xml')).toEqual({
+    kind: 'unreadable',
+    reason: 'the answer has more than 20000 tags',
+  });
+});

@@ -57,6 +57,18 @@ describe('a key record', () => {
   );
 
   const edwards = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+  // An RSAPublicKey (RFC 8017 §A.1.1) of 2048 bits with another exponent: it stands at the end, three octets long.
+  const withExponent = (exponent: readonly [number, number, number]) => {
+    const der = KEYS.publicKey.export({ type: 'pkcs1', format: 'der' });
+    return Buffer.concat([der.subarray(0, -3), Buffer.from(exponent)]).toString('base64');
+  };
+  const long = () => {
+    const { n = '' } = KEYS.publicKey.export({ format: 'jwk' });
+    return createPublicKey({ key: { kty: 'RSA', n, e: n }, format: 'jwk' })
+      .export({ type: 'spki', format: 'der' })
+      .toString('base64');
+  };
+  const EXPONENT = 'the exponent of the key is none that anybody uses, need 65537';
   const weak = sized(1023).publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
 
   test.each([
@@ -67,6 +79,9 @@ describe('a key record', () => {
     ['p= of the key record is no RSA public key', 'v=DKIM1; p=AAAA'],
     ['p= of the key record is no RSA public key', `v=DKIM1; p=${P}!`],
     ['the key has 1023 bits, need 1024 to 8192', `v=DKIM1; p=${weak}`],
+    [EXPONENT, `v=DKIM1; p=${withExponent([0, 0, 1])}`],
+    [EXPONENT, `v=DKIM1; p=${withExponent([1, 0, 0])}`],
+    [EXPONENT, `v=DKIM1; p=${long()}`],
     ['the key record has p= twice', `v=DKIM1; p=${P}; p=${P}`],
   ])('cannot be used: %s', (reason, text) => {
     expect(parseKeyRecord(text)).toEqual({ kind: 'unusable', reason });
