@@ -6,7 +6,7 @@ import type { Deliverer, PostBatch } from '../channel.ts';
 import { Attempt } from './attempt.ts';
 import { CapabilitiesCache, type Known } from './capabilities-cache.ts';
 import { type ExchangeContext, type Posted, post } from './exchange.ts';
-import { judge, type Verdict } from './failures.ts';
+import { isTooManyRecipients, judge, type Verdict } from './failures.ts';
 import { type Connector, Pools } from './pools.ts';
 import { recipientAddresses } from './profiles.ts';
 import { hostAndPort } from './route.ts';
@@ -138,18 +138,30 @@ export class IScheduleDeliverer implements Deliverer<PostBatch> {
     const startedAt = performance.now();
     try {
       const known = question === 'none' ? undefined : await this.#capabilities.of(target, question, attempt.signal);
-      const share = nextShare(batch, from, known?.kind === 'capabilities' ? known.capabilities : undefined);
-      if (share.kind === 'refused') {
-        return { outcomes: [{ ...share.outcome, relay: hostAndPort(target) }], reached: true };
+      const capabilities = known?.kind === 'capabilities' ? known.capabilities : undefined;
+      for (;;) {
+        const share = nextShare(batch, from, capabilities, this.#targets.mostRecipients(target));
+        if (share.kind === 'refused') {
+          return { outcomes: [{ ...share.outcome, relay: hostAndPort(target) }], reached: true };
+        }
+        const messageId = partMessageId(batch, from, share.count);
+        const recipients = batch.recipients.slice(from, from + share.count);
+        const part: PostBatch = { ...batch, recipients, messageId };
+        const posted =
+          known?.kind === 'unreachable'
+            ? unsent(known, startedAt)
+            : await post(part, target, signatureFor(batch, this.#settings, this.#signer), this.#context, attempt);
+        // Not every server announces its limit, and nobody's invitation is lost for it: fewer at a time, down to one.
+        if (share.count > 1 && isTooManyRecipients(posted.result)) {
+          this.#targets.refusedFor(target, share.count);
+          this.#log.debug(
+            { queueId: batch.queueId, channel: this.channel, relay: posted.relay, recipients: share.count },
+            'too many recipients for the calendar server: trying fewer',
+          );
+          continue;
+        }
+        return { outcomes: this.#conclude(part, target, question, posted, attempt), reached: isReached(posted) };
       }
-      const messageId = partMessageId(batch, from, share.count);
-      const recipients = batch.recipients.slice(from, from + share.count);
-      const part: PostBatch = { ...batch, recipients, messageId };
-      const posted =
-        known?.kind === 'unreachable'
-          ? unsent(known, startedAt)
-          : await post(part, target, signatureFor(batch, this.#settings, this.#signer), this.#context, attempt);
-      return { outcomes: this.#conclude(part, target, question, posted, attempt), reached: isReached(posted) };
     } catch (error) {
       if (!(error instanceof errors.InvalidArgumentError)) throw error;
       return { outcomes: [this.#ourBug(batch, error)], reached: true };

@@ -72,6 +72,12 @@ function same(recipients: readonly string[], outcome: Outcome): Verdict {
   return { outcomes: recipients.map(() => outcome), strangers: [] };
 }
 
+/** The post as a whole was refused for the number of its recipients: a smaller one may be taken. */
+export function isTooManyRecipients(result: PostResult): boolean {
+  if (result.kind !== 'answer' || result.reply.kind !== 'error') return false;
+  return result.httpStatus >= 400 && result.httpStatus < 500 && result.reply.element === 'max-recipients';
+}
+
 // ---- connection
 
 function silent(silence: Silence): Outcome {
@@ -85,7 +91,7 @@ function silent(silence: Silence): Outcome {
         reason: `the calendar server closed the connection (${silence.code})`,
       };
     case 'tls':
-      return ourSetUp(`TLS with the calendar server failed (${silence.code})`);
+      return ourSetUp(`TLS with the calendar server failed (${silence.code}${TLS_WANTED[silence.code] ?? ''})`);
     case 'too-slow':
       return { kind: 'deferred', status: '4.4.2', reason: TOO_SLOW[silence.waitedFor ?? 'all'] };
     case 'forbidden':
@@ -99,6 +105,20 @@ function silent(silence: Silence): Outcome {
       };
   }
 }
+
+const OTHER_AUTHORITY = ': its certificate is of no authority that is trusted; name that one with ca';
+
+/** What an operator can do about the frequent ones. */
+const TLS_WANTED: Readonly<Record<string, string>> = {
+  SELF_SIGNED_CERT_IN_CHAIN: OTHER_AUTHORITY,
+  DEPTH_ZERO_SELF_SIGNED_CERT: OTHER_AUTHORITY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: OTHER_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: OTHER_AUTHORITY,
+  ERR_TLS_CERT_ALTNAME_INVALID: ': its certificate is for another name than that of the URL',
+  CERT_HAS_EXPIRED: ': its certificate is out of date',
+  ERR_SSL_WRONG_VERSION_NUMBER: ': it speaks no TLS there; look whether the URL should be http, or name another port',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: ': it speaks no TLS there; look whether the URL should be http, or name another port',
+};
 
 const TOO_SLOW = {
   all: 'the calendar server did not answer in time',
@@ -131,7 +151,7 @@ export function readSocketError(error: unknown): Silence | undefined {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const syscall = 'syscall' in error && typeof error.syscall === 'string' ? error.syscall : '';
   // `guarded-connector.ts` made no connection, on purpose.
-  if (code === 'EADDRREFUSED') return { kind: 'forbidden', reason: 'the address is not one that may be connected to' };
+  if (code === 'EADDRREFUSED') return { kind: 'forbidden', reason: error.message };
   if (TLS.test(code)) return { kind: 'tls', code };
   if (NO_CONNECTION.has(code) || CONNECTING_CALLS.has(syscall)) return { kind: 'no-connection', code };
   if (code === 'UND_ERR_INVALID_ARG') return undefined;
@@ -185,7 +205,8 @@ const REFUSALS: readonly Refusal[] = [
   [/^max-recipients$/, '5.5.3', 'too many recipients for the calendar server'],
   [/^(?:max|min)-/, '5.6.0', 'the calendar object is beyond a limit of the calendar server'],
   [/^attachment-/, '5.6.1', 'the calendar server takes no such attachment'],
-  [/^invalid-/, '5.6.0', 'the calendar server refused the calendar object'],
+  // `valid-` and `supported-` as -00 named what was not met.
+  [/^(?:invalid-|valid-|supported-calendar-data$)/, '5.6.0', 'the calendar server refused the calendar object'],
   [/^recipient-/, '5.5.0', 'the calendar server refused the recipients of the post'],
 ];
 const SET_UP: Readonly<Record<number, string>> = {
@@ -195,8 +216,9 @@ const SET_UP: Readonly<Record<number, string>> = {
 };
 
 function byMessage(httpStatus: number, reply: Reply): Outcome {
-  const element = reply.kind === 'error' ? reply.element : '';
-  const diagnostic = `http; ${httpStatus}${element === '' ? '' : ` ${printable(element)}`}`;
+  const { element, description } = reply.kind === 'error' ? reply : { element: '', description: '' };
+  const words = [element, description].map(printable).filter((text) => text !== '');
+  const diagnostic = `http; ${httpStatus} ${words.join(': ')}`.trimEnd();
   if (httpStatus >= 200 && httpStatus < 300) {
     const found = reply.kind === 'unreadable' ? reply.reason : 'the answer is not what was asked for';
     return unavailable(`no schedule-response: ${found}`, diagnostic);
@@ -266,13 +288,14 @@ function printable(text: string): string {
 }
 
 /**
- * RFC 9110 §10.2.3: seconds, or an HTTP date.
+ * RFC 9110 §10.2.3: seconds, or an HTTP date in any of its three forms (§5.6.7).
  * @returns undefined when it is neither; 0 for a date that has passed
  */
 export function retryAfterMs(value: string, now: number): number | undefined {
   const text = value.trim();
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-  if (!/^[A-Z][a-z]{2,8},? /.test(text)) return undefined;
-  const at = Date.parse(text);
+  if (!/^[A-Z][a-z]{2,8},? .*\d\d:\d\d:\d\d/.test(text)) return undefined;
+  // The oldest form names no zone and means GMT; `Date.parse` would take ours.
+  const at = Date.parse(/ \d{4}$/.test(text) ? `${text} GMT` : text);
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }

@@ -49,4 +49,6 @@ export type SigningKey = {
   readonly domain: string;
   readonly selector: string;
   readonly key: KeyObject;
+  /** Where its public half is found, most preferred first, when that is not where those of all our keys are. */
+  readonly methods?: readonly KeyMethod[];
 };

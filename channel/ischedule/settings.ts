@@ -13,6 +13,8 @@ export type ServerSettings = {
   readonly fallbacks: readonly string[];
   /** `none`: never; else with the key of the Originator's domain, where there is one. Undefined: as the profile wants. */
   readonly sign?: 'none' | Canonicalization;
+  /** The domain whose key signs where there is none of the Originator's. Undefined: such posts go unsigned. */
+  readonly signAs?: string;
   readonly capabilities?: CapabilityQuery;
   /** The one deadline of an attempt. */
   readonly timeoutMs: number;

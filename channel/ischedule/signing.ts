@@ -29,9 +29,12 @@ export function signatureFor(
 ): Signature | undefined {
   const canonicalization = settings.sign ?? PROFILES[batch.profile].sign;
   if (canonicalization === 'none' || signer === undefined) return undefined;
-  const key = signer.keyFor(domainOf(batch.originator).toLowerCase());
-  const { methods } = signer;
-  return key === undefined ? undefined : { key, canonicalization, ...(methods === undefined ? {} : { methods }) };
+  const key =
+    signer.keyFor(domainOf(batch.originator).toLowerCase()) ??
+    (settings.signAs === undefined ? undefined : signer.keyFor(settings.signAs));
+  if (key === undefined) return undefined;
+  const methods = key.methods ?? signer.methods;
+  return { key, canonicalization, ...(methods === undefined ? {} : { methods }) };
 }
 
 // What the last draft lets be signed of what we send; its §7.1 forbids Cache-Control, Content-Length and Host.

@@ -18,11 +18,17 @@ const DAY_MS = 24 * 60 * 60 * 1000;
  * The next part of a batch by what the server announced. An announcement forbids only what it clearly forbids: for the
  * rest the server is asked, by the post itself.
  * @param from recipients before this one are done
+ * @param learned most recipients of a post, as far as refusals have taught it
  */
-export function nextShare(batch: PostBatch, from: number, capabilities: Capabilities | undefined): Share {
+export function nextShare(
+  batch: PostBatch,
+  from: number,
+  capabilities: Capabilities | undefined,
+  learned = MAX_RECIPIENTS,
+): Share {
   const reason = capabilities === undefined ? undefined : refusal(batch, capabilities);
   if (reason !== undefined) return { kind: 'refused', outcome: { kind: 'failed', answered: false, ...reason } };
-  const most = Math.min(MAX_RECIPIENTS, capabilities?.maxRecipients ?? MAX_RECIPIENTS);
+  const most = Math.min(MAX_RECIPIENTS, learned, capabilities?.maxRecipients ?? MAX_RECIPIENTS);
   const rest = recipientAddresses(batch.profile, batch.recipients.slice(from, from + most));
   let octets = 0;
   const full = rest.findIndex((address) => {

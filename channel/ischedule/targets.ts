@@ -4,8 +4,9 @@ const SET_BACK_MS = 2 * 60_000;
 const MAX_PAUSE_MS = 60 * 60_000;
 const MAX_KNOWN = 64;
 
-/** Which addresses of a service failed lately, and which asked to be left alone. */
+/** Which addresses of a service failed lately, which asked to be left alone, and what they take at most. */
 export class Targets {
+  readonly #mostRecipients = new Map<string, number>();
   readonly #failedUntil = new Map<string, number>();
   readonly #pausedUntil = new Map<string, number>();
 
@@ -23,6 +24,17 @@ export class Targets {
 
   worked(target: URL): void {
     this.#failedUntil.delete(target.origin);
+  }
+
+  /** A post for so many recipients was refused as one for too many. */
+  refusedFor(target: URL, recipients: number): void {
+    const fewer = Math.max(1, Math.floor(recipients / 2));
+    remember(this.#mostRecipients, target.origin, Math.min(fewer, this.mostRecipients(target) ?? fewer));
+  }
+
+  /** @returns how many recipients a post may have, undefined when no refusal has told */
+  mostRecipients(target: URL): number | undefined {
+    return this.#mostRecipients.get(target.origin);
   }
 
   /** @param forMs what the server asked for (RFC 9110 §10.2.3) */

@@ -30,19 +30,19 @@ function service(site: Site) {
       ),
       'max-connections': count({ doc: 'Connections at a time.', default: 1000, min: 1, max: 100_000 }),
       'max-connections-per-client': count({
-        doc: 'Connections at a time from one address.',
+        doc: 'Connections at a time from one address, of IPv6 from one /64.',
         default: 100,
         min: 1,
         max: 100_000,
       }),
       'max-requests': count({
-        doc: 'Requests at a time; one more is answered 503 with Retry-After.',
+        doc: 'Requests at a time, three quarters of them from one address; one more is answered 503 with Retry-After.',
         default: 100,
         min: 1,
         max: 10_000,
       }),
       'request-timeout': duration({
-        doc: 'Time for one whole request to come in; a slower one is answered 408.',
+        doc: 'Time for one whole request to come in, and for its answer to be read; a slower request is answered 408.',
         default: '30s',
         min: '1s',
         max: '10m',

@@ -80,6 +80,12 @@ function checkPeer(config: Config, peer: PeerConfig, index: number): Finding[] {
       'draft00 has no Originator that a signature could be for, need networks, certificates, basic or bearer';
     found.push(error(at('dialect'), text, at('dkim')));
   }
+  // Without signers the key of the originator's own domain is enough, and whoever has a domain has one.
+  const foreign = peer.domains.find((domain) => !config.domains.includes(domain.replace(/^\*\./, '')));
+  if (peer.origin === 'inside' && dkim?.signers.length === 0 && foreign !== undefined) {
+    const text = `whoever has a domain of ${foreign} would be one of inside by his own key, need signers`;
+    found.push(error(at('dkim'), text, at('domains')));
+  }
   networks.forEach((network) => {
     if (/\/0+$/.test(network))
       found.push(error(at('networks'), `${network} is everybody, which proves nothing; name the peer’s addresses`));
@@ -99,6 +105,11 @@ function checkPeer(config: Config, peer: PeerConfig, index: number): Finding[] {
       ]),
     );
   }
+  const own = peer.origin === 'outside' ? peer.domains.filter((domain) => config.domains.includes(domain)) : [];
+  if (own.length > 0) {
+    const text = `${own.join(', ')} is ours, for which an outside peer may never speak; a calendar server of ours needs origin: inside`;
+    found.push(warning(at('domains'), text, at('origin'), ['domains']));
+  }
   if (peer.origin === 'outside' && peer.domains.includes('*') && networks.length > 0) {
     const text = 'every user of these addresses may speak for everybody; name its domains, or prove it by dkim';
     found.push(warning(at('domains'), text, at('networks')));
@@ -113,14 +124,19 @@ function checkAccept({ ischedule: { accept } }: Config): Finding[] {
   return [error(at('max-date'), `${maxDate} is before min-date (${minDate}), need a later day`, at('min-date'))];
 }
 
-function checkKeys({ domains, ischedule: { keys } }: Config): Finding[] {
+function checkKeys({ domains, ischedule: { keys, servers } }: Config): Finding[] {
   return keys.flatMap(({ domain, selector }, index) => {
     const at = (name: string): OptionPath => ['ischedule', 'keys', index, name];
     const found: Finding[] = [];
     // One key may sign for the domains below its own, as for all of them it is found at its own.
-    if (!domains.some((ours) => ours === domain || ours.endsWith(`.${domain}`) || domain.endsWith(`.${ours}`))) {
+    const isOurs = domains.some((one) => one === domain || one.endsWith(`.${domain}`) || domain.endsWith(`.${one}`));
+    if (!isOurs && !servers.some(({ signAs }) => signAs === domain)) {
       found.push(
-        warning(at('domain'), `is none of our domains (${domains.join(', ')}), so it signs nothing`, ['domains']),
+        warning(
+          at('domain'),
+          `is none of our domains (${domains.join(', ')}), so it signs only what originators of ${domain} send through us; name it in sign-as of a server to sign for others`,
+          ['domains'],
+        ),
       );
     }
     const earlier = keys.findIndex((other) => other.domain === domain && other.selector === selector);
@@ -138,6 +154,16 @@ function checkServers(config: Config): Finding[] {
   return servers.flatMap((server, index) => {
     const at = (name: string): OptionPath => ['ischedule', 'servers', index, name];
     const found = [...checkCredentials(server, at), ...checkTls(server, at)];
+    if (server.sign !== undefined && server.sign !== 'none' && config.ischedule.keys.length === 0) {
+      const text = `${server.sign} needs a key, and there is none; make one with imipd keys new and name it in ischedule.keys`;
+      found.push(warning(at('sign'), text, ['ischedule', 'keys']));
+    }
+    const { signAs } = server;
+    if (signAs !== undefined && !config.ischedule.keys.some(({ domain }) => domain === signAs)) {
+      found.push(
+        error(at('sign-as'), `there is no key of ${signAs}, need one in ischedule.keys`, ['ischedule', 'keys']),
+      );
+    }
     const earlier = servers.findIndex((other) => other.url === server.url);
     if (earlier < index) {
       const text = `${server.url} stands in servers[${earlier}] already, need one entry for it`;

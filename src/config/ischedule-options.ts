@@ -1,6 +1,8 @@
+import { KEY_METHODS } from '../../channel/ischedule/keys.ts';
 import { list, optional, section } from './field.ts';
 import {
   certificates,
+  choice,
   count,
   domain,
   domainPattern,
@@ -96,6 +98,10 @@ function ourKey(site: Site) {
       domain: domain({ doc: 'Signs for originators of this domain and of those below it.' }),
       selector: selector(),
       key: signingKey(site, { doc: 'PEM file with an RSA key of 2048 bits or more; `imipd keys new` makes one.' }),
+      lookup: list(choice(KEY_METHODS, { doc: 'A way to find a key.' }), {
+        doc: 'How receivers are told to find the public half, most preferred first (the tag `q`). When empty, `dns/txt`, and where `http.service` has TLS `http/well-known` after it.',
+        default: [],
+      }),
     },
     { doc: 'A key of ours.' },
   );

@@ -27,10 +27,10 @@ export function accept() {
       }),
       'max-recipients': count({ doc: 'Recipients of one post.', default: 100, min: 1, max: 10_000 }),
       'min-date': optional(date({ doc: 'The first day that something may take place; no limit when absent.' })),
-      'max-date': optional(date({ doc: 'The last day that something may begin; no limit when absent.' })),
+      'max-date': optional(date({ doc: 'The last day that something may take place; no limit when absent.' })),
       'max-instances': optional(
         count({
-          doc: 'Most instances that a recurring event may name by COUNT; no limit when absent.',
+          doc: 'Most instances that a recurring event may have by COUNT, UNTIL and RDATE; one without end counts as one; no limit when absent.',
           min: 1,
           max: 1_000_000,
         }),

@@ -37,10 +37,11 @@ function digest(text: string): Buffer {
 
 /** Our keys, ready to sign with. */
 export function signingKeysOf({ keys }: Config['ischedule']): readonly SigningKey[] {
-  return keys.map(({ domain, selector, key }) => ({
+  return keys.map(({ domain, selector, key, lookup }) => ({
     domain,
     selector,
     key: loadSigningKey(key.reveal()),
+    ...(lookup.length === 0 ? {} : { methods: lookup }),
   }));
 }
 
@@ -57,7 +58,7 @@ export function publishedKeysOf(ischedule: Config['ischedule']): readonly Publis
  * Finds the key to sign with: that of the originator's domain, else of the nearest one above it.
  * @param service where the public halves are served, if at all: by TLS alone others look there
  */
-export function signerOf(keys: readonly SigningKey[], service?: Config['http']['service']): Signer {
+export function signerOf(keys: readonly SigningKey[], service?: { readonly tls?: unknown }): Signer {
   return {
     methods: service?.tls === undefined ? ['dns/txt'] : ['dns/txt', 'http/well-known'],
     keyFor: (domain) => {

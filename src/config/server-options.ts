@@ -1,7 +1,7 @@
 import { CAPABILITY_QUERIES, TLS_VERSIONS } from '../../channel/ischedule/settings.ts';
 import { CANONICALIZATIONS } from '../../rules/peer.ts';
 import { list, optional, section } from './field.ts';
-import { certificates, choice, count, duration, privateKey, type Site, secret, text, url } from './kinds.ts';
+import { certificates, choice, count, domain, duration, privateKey, type Site, secret, text, url } from './kinds.ts';
 
 /** One entry of `ischedule.servers`. */
 export function server(site: Site) {
@@ -18,6 +18,11 @@ export function server(site: Site) {
       sign: optional(
         choice(['none', ...CANONICALIZATIONS], {
           doc: 'How posts are signed with the key of the originator’s domain; `none`: not at all; as its profile wants when absent.',
+        }),
+      ),
+      'sign-as': optional(
+        domain({
+          doc: 'The domain of `keys` that signs for originators of domains that we have no key of; such posts go unsigned when absent.',
         }),
       ),
       capabilities: optional(

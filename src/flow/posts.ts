@@ -266,10 +266,12 @@ export function composePost(
   answers: number,
 ): PostBatch {
   const content = postedCopy(object, posted);
+  const { url, profile, fallbacks } = posted.server;
   return {
     queueId,
-    server: new URL(posted.server.url),
-    profile: posted.server.profile,
+    server: new URL(url),
+    ...(fallbacks === undefined ? {} : { fallbacks: fallbacks.map((fallback) => new URL(fallback)) }),
+    profile,
     messageId: messageIdOf(hostname, queueId, recipients, answers, content),
     originator: posted.author?.to ?? authorOf(object) ?? '',
     recipients,

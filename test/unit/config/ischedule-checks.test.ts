@@ -48,6 +48,12 @@ const peers = (...more: object[]) => ({
 });
 
 describe('a peer', () => {
+  test('from outside with a domain of ours is most likely a server of ours', () => {
+    expect(said({ ...service(), ...peers({ domains: ['example.com'], networks: ['192.0.2.1'] }) })).toEqual([
+      '(ischedule.peers[0].domains: example.com is ours, for which an outside peer may never speak; a calendar server of ours needs origin: inside)',
+    ]);
+  });
+
   test('with each kind of proof is taken', () => {
     const all = peers(
       { networks: ['192.0.2.1'] },
@@ -95,6 +101,15 @@ describe('a peer', () => {
     expect(said({ ...service(), ...peers({ dialect: 'draft00', dkim: {} }) })).toEqual([
       'ischedule.peers[0].dialect: draft00 has no Originator that a signature could be for, need networks, certificates, basic or bearer',
     ]);
+  });
+
+  test('inside is no peer that proves itself by the key of a domain that is not ours', () => {
+    const inside = (more: object) => said({ ...service(), ...peers({ origin: 'inside', ...more }) });
+    expect(inside({ domains: ['*', 'example.com'], dkim: {} })).toEqual([
+      'ischedule.peers[0].dkim: whoever has a domain of * would be one of inside by his own key, need signers',
+    ]);
+    expect(inside({ domains: ['*'], dkim: { signers: ['example.com'] } })).toEqual([]);
+    expect(inside({ domains: ['example.com', '*.example.com'], dkim: {} })).toEqual([]);
   });
 
   test.each(['0.0.0.0/0', '::/0'])('that is everybody (%s) is refused', (network) => {
@@ -196,7 +211,7 @@ describe('a signing key', () => {
 
   test('for a domain that is not ours is warned about', () => {
     expect(keys({ key: 'rsa2048.pem', domain: 'example.org' })).toEqual([
-      '(ischedule.keys[0].domain: is none of our domains (example.com), so it signs nothing)',
+      '(ischedule.keys[0].domain: is none of our domains (example.com), so it signs only what originators of example.org send through us; name it in sign-as of a server to sign for others)',
     ]);
   });
 
@@ -225,6 +240,19 @@ test.each([
 describe('a server that we post to', () => {
   const servers = (...more: object[]) =>
     said({ ischedule: { servers: more.map((one) => ({ url: 'https://cal.example.com/', ...one })) } });
+
+  test('cannot get signatures without a key', () => {
+    expect(servers({ sign: 'none' })).toEqual([]);
+    expect(servers({ sign: 'simple-http' })).toEqual([
+      '(ischedule.servers[0].sign: simple-http needs a key, and there is none; make one with imipd keys new and name it in ischedule.keys)',
+    ]);
+  });
+
+  test('cannot get signatures of a domain that has no key', () => {
+    expect(servers({ 'sign-as': 'example.com' })).toEqual([
+      'ischedule.servers[0].sign-as: there is no key of example.com, need one in ischedule.keys',
+    ]);
+  });
 
   test('whose URL begins that of a back end is taken', () => {
     expect(servers({ 'client-cert': 'a.pem', 'client-key': 'a.key', token: 'geheim' })).toEqual([]);

@@ -19,7 +19,7 @@ beforeAll(() => {
   execFileSync('openssl', ['req', '-x509', ...kind, ...files], { stdio: 'ignore' });
   for (const name of ['partners-ca.pem', 'cal1-ca.pem']) folder.write(name, readFileSync(at('imipd.pem')));
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  folder.write('isched1.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  folder.write('isched1.example.com.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }));
   folder.write('partner-password', 'geheim\n');
 });
 afterAll(() => folder[Symbol.dispose]());

@@ -171,6 +171,25 @@ test('a post is signed with the key of its domain, else of the nearest one above
   expect(found).toEqual(['a', 'a', 'b', undefined, undefined, undefined, undefined]);
 });
 
+test('receivers are told to look for a key in the DNS, at a listener with TLS as well, or where the key says', () => {
+  using folder = new ConfigFolder();
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  folder.write('s1.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const { ischedule } = load(
+    folder,
+    `ischedule:
+  keys:
+    - {domain: example.com, selector: s1, key: s1.pem}
+    - {domain: example.org, selector: s1, key: s1.pem, lookup: [private-exchange, dns/txt]}
+`,
+  );
+  const keys = signingKeysOf(ischedule);
+  expect(signerOf(keys).methods).toEqual(['dns/txt']);
+  expect(signerOf(keys, {}).methods).toEqual(['dns/txt']);
+  expect(signerOf(keys, { tls: {} }).methods).toEqual(['dns/txt', 'http/well-known']);
+  expect(keys.map(({ methods }) => methods)).toEqual([undefined, ['private-exchange', 'dns/txt']]);
+});
+
 test('a key of ours can sign', () => {
   using folder = new ConfigFolder();
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });

@@ -31,6 +31,7 @@ test('outsiders whose domain names its service are posted to there, and their DN
       server: { url: URLS[0], profile: 'generic', fallbacks: [URLS[1]], discovered: true },
     },
   ]);
+  expect(scene.posts.map(({ fallbacks }) => fallbacks)).toEqual([undefined, [new URL(URLS[1])]]);
 });
 
 test('nothing is asked of the DNS for one of ours, nor where no rule allows it', async () => {

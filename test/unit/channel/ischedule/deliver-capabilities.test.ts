@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
+import { composeError } from '../../../../channel/ischedule/wire.ts';
 import { accept, batchFor, delivererFor, noSignal, type Received, startPeer } from './peer.ts';
 
 function document(children: string): string {
@@ -216,5 +217,36 @@ describe('what is known of a server', () => {
       await post();
     }
     expect(gets()).toBe(2);
+  });
+});
+
+describe('a server that announces no limit and has one', () => {
+  /** Takes posts for three recipients at most. */
+  const narrow = (received: Received, response: ServerResponse): void => {
+    if (received.values('Recipient').length <= 3) accept(received, response);
+    else response.writeHead(403, { 'Content-Type': 'application/xml' }).end(composeError('max-recipients'));
+  };
+  const users = Array.from({ length: 10 }, (_, index) => `user${index}@example.com`);
+
+  test('gets fewer recipients at a time until it takes them, and no more from then on', async () => {
+    await using peer = await startPeer(narrow);
+    await using channel = delivererFor(peer.url);
+    const batch = batchFor(peer.url, { recipients: users });
+    const outcomes = await channel.deliver(batch, noSignal);
+    expect(outcomes.map(({ kind }) => kind)).toEqual(users.map(() => 'delivered'));
+    const sizes = () => peer.received.map((received) => received.values('Recipient').length);
+    expect(sizes()).toEqual([10, 5, 2, 2, 2, 2, 2]);
+    const ids = peer.received.flatMap((received) => received.values('iSchedule-Message-ID'));
+    expect(new Set(ids).size).toBe(7);
+    await channel.deliver(batch, noSignal);
+    expect(sizes().slice(7)).toEqual([2, 2, 2, 2, 2]);
+  });
+
+  test('and refuses one recipient as too many is not asked again', async () => {
+    await using peer = await startPeer((_, response) => response.writeHead(403).end(composeError('max-recipients')));
+    await using channel = delivererFor(peer.url);
+    const outcomes = await channel.deliver(batchFor(peer.url, { recipients: users.slice(0, 2) }), noSignal);
+    expect(outcomes.map(({ kind, status }) => `${kind} ${status}`)).toEqual(['failed 5.5.3', 'failed 5.5.3']);
+    expect(peer.received).toHaveLength(3);
   });
 });

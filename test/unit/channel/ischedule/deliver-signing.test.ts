@@ -53,6 +53,20 @@ async function postTo(
 
 const RECIPIENTS = { recipients: ['alice@example.com', 'bob@example.com'] };
 
+test('q says where the key itself is found, else where all our keys are', async () => {
+  const key = { domain: 'outside.test', selector: 'cal', key: privateKey };
+  const queries: (string | undefined)[] = [];
+  for (const one of [key, { ...key, methods: ['private-exchange' as const] }]) {
+    await using peer = await startPeer(accept);
+    const all = { keyFor: () => one, methods: ['dns/txt' as const, 'http/well-known' as const] };
+    const settings = { sign: 'ischedule-relaxed' as const };
+    await using channel = delivererFor(peer.url, settings, { signer: all, clock: () => NOW });
+    await channel.deliver(batchFor(peer.url, { originator: 'olga@outside.test' }), noSignal);
+    queries.push(tagsOf(peer.received[0]!).get('q'));
+  }
+  expect(queries).toEqual(['dns/txt:http/well-known', 'private-exchange']);
+});
+
 describe('a post is signed', () => {
   test('as the last draft says, for a generic server, several Recipient fields included', async () => {
     const received = await postTo({}, RECIPIENTS);
@@ -88,6 +102,12 @@ describe('a post is signed', () => {
     const received = await postTo({ sign: 'simple-http' }, { profile: 'apple', ...RECIPIENTS });
     expect(tagsOf(received).get('c')).toBe('simple-http');
     expect(received.values('Recipient')).toHaveLength(1);
+    expect(isRight(received, publicKey)).toBe(true);
+  });
+
+  test('with the key that the settings name where there is none of the Originator’s domain', async () => {
+    const received = await postTo({ signAs: 'outside.test' }, { originator: 'olga@other.test' });
+    expect(tagsOf(received).get('d')).toBe('outside.test');
     expect(isRight(received, publicKey)).toBe(true);
   });
 });

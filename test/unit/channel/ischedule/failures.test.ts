@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { judge, type PostResult, readSocketError, retryAfterMs } from '../../../../channel/ischedule/failures.ts';
 import type { RecipientResponse, Reply } from '../../../../channel/ischedule/wire.ts';
 
@@ -120,6 +120,10 @@ describe('an HTTP status decides for all recipients', () => {
     [400, error('invalid-calendar-data'), 'failed', '5.6.0', 'http; 400 invalid-calendar-data'],
     [403, error('invalid-scheduling-message'), 'failed', '5.6.0', 'http; 403 invalid-scheduling-message'],
     [403, error('max-recipients'), 'failed', '5.5.3', 'http; 403 max-recipients'],
+    [403, error('valid-calendar-data'), 'failed', '5.6.0', 'http; 403 valid-calendar-data'],
+    [403, error('valid-scheduling-message'), 'failed', '5.6.0', 'http; 403 valid-scheduling-message'],
+    [403, error('supported-calendar-data'), 'failed', '5.6.0', 'http; 403 supported-calendar-data'],
+    [403, error('recipient-specified'), 'failed', '5.5.0', 'http; 403 recipient-specified'],
     [413, error('max-content-length'), 'failed', '5.3.4', 'http; 413 max-content-length'],
     [403, error('max-instances'), 'failed', '5.6.0', 'http; 403 max-instances'],
     [403, error('min-date-time'), 'failed', '5.6.0', 'http; 403 min-date-time'],
@@ -153,6 +157,17 @@ describe('an HTTP status decides for all recipients', () => {
     });
   });
 
+  test('what the server says of a refusal stands in the diagnostic, in one line that ends', () => {
+    const said = {
+      kind: 'error',
+      element: 'verification-failed',
+      description: `found no\r\nsignature ${'x'.repeat(300)}`,
+    };
+    const { diagnostic } = outcome(answer(403, said as Reply)) as { diagnostic: string };
+    expect(diagnostic.slice(0, 60)).toBe('http; 403 verification-failed: found no signature xxxxxxxxxx');
+    expect(diagnostic.length).toBeLessThan(250);
+  });
+
   test.each(['too-many', 'other-host', 'no-location'] as const)('a redirect that ends in %s is our set-up', (why) => {
     expect(outcome({ kind: 'redirect', httpStatus: 302, why })).toEqual({
       ...{ kind: 'deferred', status: '4.3.5', alarm: true, diagnostic: 'http; 302', relay: RELAY, answered: true },
@@ -175,14 +190,26 @@ describe('Retry-After', () => {
     ['Tue, 01 Jan 2030 09:00:00 GMT', 3_600_000],
     ['Tuesday, 01-Jan-30 09:00:00 GMT', 3_600_000],
     ['Tue, 01 Jan 2030 07:00:00 GMT', 0],
+    ['Tue Jan  1 09:00:00 2030', 3_600_000],
     ['', undefined],
     ['-5', undefined],
+    ['Tue, 1', undefined],
     ['1.5', undefined],
     ['soon', undefined],
     ['99999999999999999999', undefined],
     ['Xyz, nonsense', undefined],
   ])('%j is %s ms', (value, expected) => {
     expect(retryAfterMs(value, NOW)).toBe(expected);
+  });
+
+  test('is in GMT where the date of the old form names no zone, whatever zone we are in', () => {
+    vi.stubEnv('TZ', 'Asia/Tokyo');
+    try {
+      expect(new Date(NOW).getHours()).toBe(17);
+      expect(retryAfterMs('Tue Jan  1 09:00:00 2030', NOW)).toBe(3_600_000);
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 });
 

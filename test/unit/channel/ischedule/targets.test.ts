@@ -145,6 +145,17 @@ describe('a server that asks to be left alone', () => {
   });
 });
 
+test('what a server takes at most only gets smaller, whatever is refused later', () => {
+  const targets = new Targets();
+  const url = new URL('https://cal.example.com/ischedule');
+  const seen = [10, 64, 1].map((refused) => {
+    targets.refusedFor(url, refused);
+    return targets.mostRecipients(url);
+  });
+  expect(seen).toEqual([5, 5, 1]);
+  expect(targets.mostRecipients(new URL('https://other.example.com/ischedule'))).toBeUndefined();
+});
+
 test('the memory for targets is bounded: the oldest is forgotten', () => {
   const targets = new Targets();
   for (let at = 0; at < 1000; at++) targets.pause(new URL(`https://h${at}.test/`), 60_000, 0);
