@@ -3,9 +3,10 @@ import type { Config, HopConfig } from '../config/options.ts';
 import { settingsFor } from '../config/peers.ts';
 import { LdifError } from '../directory/ldif.ts';
 import { openDirectory } from '../directory/open.ts';
+import type { CalendarServer } from '../mail/disposition.ts';
 import { silentLog } from '../observe/log.ts';
 import { reach } from '../observe/reach.ts';
-import { askCalendarServer } from './calendar-server.ts';
+import { type AskSettings, askCalendarServer } from './calendar-server.ts';
 import { checkCoexistence } from './check-coexistence.ts';
 import { CommandError, EX } from './exit.ts';
 import { print, printJson } from './output.ts';
@@ -48,7 +49,7 @@ export async function checkSite(config: Config, warnings: readonly string[], opt
     checkState(config),
     await checkDirectory(config),
     ...(await Promise.all(
-      calendarServers(config).map((url) => checkCalendarServer(url, settingsFor(url.href, config.ischedule).ca)),
+      calendarServers(config).map((server) => checkCalendarServer(server, settingsFor(server.url, config.ischedule))),
     )),
     ...(await checkCoexistence(config, REACH_MS)),
     ...(await checkHops(config)),
@@ -112,17 +113,21 @@ async function probeDirectory(config: Config): Promise<string | undefined> {
   }
 }
 
-function calendarServers(config: Config): URL[] {
+/** Each once, by its URL. */
+function calendarServers(config: Config): readonly CalendarServer[] {
   const { backEnds, default: usual, domainMap } = config.calendar;
-  const urls = [...backEnds.values(), ...(usual === undefined ? [] : [usual]), ...(domainMap?.entries ?? [])].map(
-    (server) => new URL(server.url).href,
-  );
-  return [...new Set(urls)].map((url) => new URL(url));
+  const servers = [...backEnds.values(), ...(usual === undefined ? [] : [usual]), ...(domainMap?.entries ?? [])];
+  const byUrl = new Map<string, CalendarServer>();
+  for (const { url: written, profile = 'generic' } of servers) {
+    const { href: url } = new URL(written);
+    if (!byUrl.has(url)) byUrl.set(url, { url, profile });
+  }
+  return [...byUrl.values()];
 }
 
-async function checkCalendarServer(url: URL, ca: string | undefined): Promise<Finding> {
-  const what = `calendar server ${url.href}`;
-  const state = await askCalendarServer(url, { timeoutMs: REACH_MS, ca });
+async function checkCalendarServer(server: CalendarServer, settings: AskSettings): Promise<Finding> {
+  const what = `calendar server ${server.url}`;
+  const state = await askCalendarServer(server, { timeoutMs: REACH_MS, settings });
   switch (state.kind) {
     case 'answers':
       return { what, verdict: 'ok', detail: 'answers' };

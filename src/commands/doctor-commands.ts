@@ -45,7 +45,10 @@ export function addDoctorCommands(
       if (conformance !== undefined && given === undefined)
         return findings(await checkConformance(conformance, options));
       if (given !== undefined && conformance === undefined) return findings(await diagnose(given, options));
-      throw new CommandError(EX.USAGE, 'want one of: a domain, the URL of a service, --conformance with a URL');
+      const wanted = 'want one of: a domain, the URL of a service, --conformance with a URL';
+      const isList = given === undefined && (options.dns !== undefined || options.selector !== undefined);
+      const hint = '; what follows --dns or --selector belongs to it, so the domain comes first';
+      throw new CommandError(EX.USAGE, `${wanted}${isList ? hint : ''}`);
     });
 
   const keys = program.command('keys').description('keys that posts are signed with');

@@ -1,4 +1,6 @@
+import { signatureFor } from '../../channel/ischedule/signing.ts';
 import type { Config, ListenerConfig } from '../config/options.ts';
+import { discoveredSettings, settingsFor, signerOf, signingKeysOf } from '../config/peers.ts';
 import { examineLimits, policyOf } from '../config/policy.ts';
 import type { Lookup } from '../directory/directory.ts';
 import { openDirectory } from '../directory/open.ts';
@@ -128,7 +130,11 @@ function printMembers({ post }: Decision, members: readonly JudgedMember[]): voi
 function requestOf(config: Config, examination: Examination, { post }: Decision): string[] | undefined {
   if (post.kind !== 'post' || examination.kind === 'none') return undefined;
   const batch = composePost(config.hostname, 'QUEUE-ID', examination.object, post, [post.recipient], 0);
-  return requestLines(batch, config.ischedule.userAgent);
+  const { ischedule, http } = config;
+  const settings =
+    post.server.discovered === undefined ? settingsFor(post.server.url, ischedule) : discoveredSettings(ischedule);
+  const signature = signatureFor(batch, settings, signerOf(signingKeysOf(ischedule), http.service));
+  return requestLines(batch, ischedule.userAgent, signature);
 }
 
 function messageText(shown: MessageOutline | undefined, list: string | undefined): string {
@@ -148,10 +154,9 @@ function directoryLines(lookup: Lookup | undefined, ours: boolean): string[] {
 function listenerOf(config: Config, name: string | undefined): ListenerConfig {
   const listener = name === undefined ? config.listeners[0] : config.listeners.find((one) => one.name === name);
   if (listener !== undefined) return listener;
-  throw new CommandError(
-    EX.USAGE,
-    `got listener ${name ?? 'none'}, want one of ${config.listeners.map((one) => one.name).join(', ')}`,
-  );
+  const wanted = `want one of ${config.listeners.map((one) => one.name).join(', ')}`;
+  const posts = name === 'service' ? '; `imipd queue show ID` explains what was posted to the service' : '';
+  throw new CommandError(EX.USAGE, `got listener ${name ?? 'none'}, ${wanted}${posts}`);
 }
 
 function printRepairs(examination: Examination): void {

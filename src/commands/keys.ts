@@ -49,9 +49,11 @@ export async function newKey(options: NewKeyOptions): Promise<void> {
   print(`        key: ${file}`);
   print();
   print('In the DNS:');
+  print();
   printRecords(records);
   print();
-  print(`Once they are published: imipd keys dns --check, and imipd doctor ${domain}`);
+  print(`Once they are published: imipd doctor ${domain} --selector ${selector}`);
+  print('With the key in imipd.yaml: imipd keys dns --check');
 }
 
 function requireName(option: string, given: string): string {
@@ -92,11 +94,12 @@ async function writeNew(file: string, content: string): Promise<void> {
   }
 }
 
+/** As a zone file takes them: there a line that begins with a blank has no name of its own (RFC 1035 §5.1). */
 function printRecords(records: readonly ZoneRecord[]): void {
-  for (const { line, why } of records) {
-    print();
-    print(`  ; ${why}`);
-    for (const one of line.split('\n')) print(`  ${one}`);
+  for (const [index, { line, why }] of records.entries()) {
+    if (index > 0) print();
+    print(`; ${why}`);
+    print(line);
   }
 }
 

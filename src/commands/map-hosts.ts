@@ -3,8 +3,9 @@ import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { DomainMapEntry } from '../../rules/domain-map.ts';
 import type { HostPort } from '../config/kinds.ts';
+import type { ProfileName } from '../mail/disposition.ts';
 import { offersTls } from '../observe/reach.ts';
-import { askCalendarServer } from './calendar-server.ts';
+import { type AskSettings, askCalendarServer } from './calendar-server.ts';
 
 /** What was found wrong in a line of a domain map. */
 export type MapFinding = { readonly line: number; readonly kind: 'error' | 'warning'; readonly text: string };
@@ -12,8 +13,7 @@ export type MapFinding = { readonly line: number; readonly kind: 'error' | 'warn
 export type HostOptions = {
   /** Our own, to which no line may lead. */
   readonly listeners: readonly { readonly name: string; readonly address: HostPort }[];
-  /** PEM of the authorities to trust instead of the system's. */
-  readonly ca?: string | undefined;
+  readonly settings: (url: string) => AskSettings;
   readonly timeoutMs: number;
   /** Servers asked at a time. */
   readonly concurrency: number;
@@ -26,7 +26,7 @@ export async function lintHosts(entries: readonly DomainMapEntry[], options: Hos
   const waiting = byUrl.entries();
   const worker = async (): Promise<void> => {
     for (const [href, lines] of waiting) {
-      const said = await lintUrl(new URL(href), options);
+      const said = await lintUrl(new URL(href), lines[0]?.profile, options);
       findings.push(...lines.flatMap(({ line }) => said.map((one) => ({ line, ...one }))));
     }
   };
@@ -36,13 +36,19 @@ export async function lintHosts(entries: readonly DomainMapEntry[], options: Hos
 
 type Said = Omit<MapFinding, 'line'>;
 
-async function lintUrl(url: URL, options: HostOptions): Promise<Said[]> {
+async function lintUrl(url: URL, profile: ProfileName | undefined, options: HostOptions): Promise<Said[]> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const addresses = await resolve(host, options.timeoutMs);
   if (typeof addresses === 'string') return [{ kind: 'error', text: addresses }];
   const loop = loopOf(url, host, addresses, options);
   if (loop !== undefined) return [{ kind: 'error', text: loop }];
-  const [state, clear] = await Promise.all([askCalendarServer(url, options), clearText(url, host, options)]);
+  const [state, clear] = await Promise.all([
+    askCalendarServer(
+      { url: url.href, ...(profile === undefined ? {} : { profile }) },
+      { timeoutMs: options.timeoutMs, settings: options.settings(url.href) },
+    ),
+    clearText(url, host, options),
+  ]);
   return [
     ...(state.kind === 'unreachable' ? [{ kind: 'error', text: `${url.href} ${state.text}` } as const] : []),
     ...(state.kind === 'doubtful' ? [{ kind: 'warning', text: `${url.href} ${state.text}` } as const] : []),

@@ -3,6 +3,7 @@ import { lookupDomain, parseDomainMap, patternsAbove } from '../../rules/domain-
 import { lintDomainMap, type MapSurroundings } from '../../rules/domain-map-lint.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/options.ts';
+import { settingsFor } from '../config/peers.ts';
 import { policyOf } from '../config/policy.ts';
 import { fileErrorText } from '../config/secrets.ts';
 import { domainOf, normalizeDomain, parseAddress } from '../mail/address.ts';
@@ -36,7 +37,7 @@ export async function lintMap(file: string | undefined, options: LintOptions): P
     const lines = parseDomainMap(text, map).entries.filter(({ line }) => !broken.has(line));
     const hosts = {
       listeners: config?.listeners ?? [],
-      ca: config?.ischedule.ca,
+      settings: (url: string) => (config === undefined ? {} : settingsFor(url, config.ischedule)),
       timeoutMs: REACH_MS,
       concurrency: CONCURRENCY,
     };

@@ -15,6 +15,6 @@ export function printJson(value: unknown): void {
 /** A table for a terminal: columns padded to their widest cell. */
 export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  for (const row of [head, ...rows])
+  for (const row of head.every((title) => title === '') ? rows : [head, ...rows])
     print(row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join('  '));
 }

@@ -1,8 +1,12 @@
 import type { PostBatch } from '../../channel/channel.ts';
+import type { Signature } from '../../channel/ischedule/signing.ts';
 import { composeRequest } from '../../channel/ischedule/wire.ts';
 
-/** A request as it would be sent: request line, header fields, an empty line, the body. */
-export function requestLines(batch: PostBatch, userAgent: string): string[] {
+/**
+ * A request as it would be sent: request line, header fields, an empty line, the body.
+ * @param signature whose key, in place of a signature that nobody could check
+ */
+export function requestLines(batch: PostBatch, userAgent: string, signature?: Signature): string[] {
   const { server, content } = batch;
   const flat = composeRequest(batch, userAgent);
   const fields: string[] = [];
@@ -11,8 +15,13 @@ export function requestLines(batch: PostBatch, userAgent: string): string[] {
     `POST ${server.pathname}${server.search} HTTP/1.1`,
     `Host: ${server.host}`,
     ...fields,
+    ...(signature === undefined ? [] : [`DKIM-Signature: ${signatureText(signature)}`]),
     `Content-Length: ${content.length}`,
     '',
     ...content.toString().replace(/\r\n$/, '').split('\r\n'),
   ];
+}
+
+function signatureText({ key, canonicalization }: Signature): string {
+  return `d=${key.domain}; s=${key.selector}; c=${canonicalization}; …`;
 }

@@ -33,9 +33,19 @@ export function judgeHandshake(
     ];
   }
   const { tls, needs } = handshake;
+  const isOld = tls.protocol === 'TLSv1' || tls.protocol === 'TLSv1.1';
   const agreed =
     needs === undefined
-      ? ok('tls', what, `${tls.protocol}, ${tls.cipher}`)
+      ? isOld
+        ? wrong(
+            'warning',
+            'tls',
+            what,
+            `${tls.protocol}, ${tls.cipher}: protects little (RFC 8996), and is spoken because min-tls allows it`,
+            'TLS 1.2 or newer',
+            'renew that server, and take min-tls and security-level out of its entry of ischedule.servers',
+          )
+        : ok('tls', what, `${tls.protocol}, ${tls.cipher}`)
       : wrong(
           'refused',
           'tls',

@@ -80,7 +80,10 @@ const HEADER_CASES: readonly ConformanceCase[] = [
   ),
   refused('recipient-missing', 'no Recipient', ['recipient-missing'], withHeader('Recipient')),
   refused('recipient-attendee', 'a Recipient who is no ATTENDEE', ['recipient-mismatch'], (target) =>
-    harmlessPost(target, { attendees: [target.nobody, `second-${target.nobody}`], recipients: [somebody(target)] }),
+    harmlessPost(target, {
+      attendees: [`second-${target.nobody}`, `third-${target.nobody}`],
+      recipients: [somebody(target)],
+    }),
   ),
   refused('attendee-recipient', 'an ATTENDEE of a VFREEBUSY who is no Recipient', ['recipient-mismatch'], (target) =>
     harmless(target).component === 'VEVENT'

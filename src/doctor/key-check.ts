@@ -71,7 +71,7 @@ function judgeRecord(name: string, record: string, { ours }: KeyQuestion): reado
           'refused',
           'another key than ours',
           'the public half of our key',
-          'publish what `imipd keys dns` prints',
+          'publish what `imipd keys dns` prints, or name the file of the published key in ischedule.keys',
         );
       }
       if (bits < MIN_SIGNING_BITS) {

@@ -240,7 +240,7 @@ class Servers {
         this.#first = index;
         return said;
       }
-      reasons.add(`${server.address}: ${'reason' in said ? said.reason : said.kind}`);
+      reasons.add(`DNS server ${server.address}: ${'reason' in said ? said.reason : said.kind}`);
     }
     const reason = this.#closing.aborted ? 'the resolver is closed' : [...reasons].join('; ');
     return { kind: 'no-answer', reason: reason === '' ? 'no DNS server is configured' : reason };

@@ -1,7 +1,7 @@
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 
 export type ReachOptions = {
   readonly host: string;
@@ -32,23 +32,29 @@ export function reach(options: ReachOptions): Promise<{ readonly ok: true; reado
   return promise;
 }
 
+/** How TLS is spoken where it is not spoken as usual. */
+export type AskTls = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'minVersion' | 'ciphers'>;
+
 /** Asks a web server for a URL once. @returns the status it answers with, or what is wrong */
 export function ask(
   url: URL,
-  options: { readonly timeoutMs: number; readonly ca?: string },
+  options: AskTls & { readonly timeoutMs: number },
 ): Promise<{ readonly ok: true; readonly status: number } | Unreached> {
   const { promise, resolve } = Promise.withResolvers<{ ok: true; status: number } | Unreached>();
-  const { timeoutMs, ca } = options;
+  const { timeoutMs, ...tls } = options;
   const secure = url.protocol === 'https:';
-  const request = secure
-    ? requestHttps(url, { agent: false, ...(ca === undefined ? {} : { ca }) })
-    : requestHttp(url, { agent: false });
+  const request = secure ? requestHttps(url, { agent: false, ...tls }) : requestHttp(url, { agent: false });
   const timer = setTimeout(() => {
     resolve(silent(timeoutMs));
     request.destroy();
   }, timeoutMs);
   request.once('close', () => clearTimeout(timer));
-  request.on('error', (error) => resolve(failed(error)));
+  request.on('error', (error) => {
+    const closed = !secure && 'code' in error && error.code === 'ECONNRESET';
+    const reason =
+      'it closed the connection without an answer; look whether it wants https on this port, and into its log';
+    resolve(closed ? { ok: false, reason } : failed(error));
+  });
   request.once('response', (response) => {
     resolve({ ok: true, status: response.statusCode ?? 0 });
     response.destroy();

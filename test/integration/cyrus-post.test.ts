@@ -137,7 +137,13 @@ suite(['cyrus'], 'the iSchedule channel with Cyrus', () => {
     try {
       const outcomes = await post(event('strict@outside.test'), { server: new URL(cyrus.strictIschedule) }, strict);
       expect(outcomes).toMatchObject([
-        { kind: 'deferred', status: '4.3.5', alarm: true, answered: true, diagnostic: 'http; 403 verification-failed' },
+        {
+          kind: 'deferred',
+          status: '4.3.5',
+          alarm: true,
+          answered: true,
+          diagnostic: 'http; 403 verification-failed: No signature',
+        },
       ]);
     } finally {
       await strict[Symbol.asyncDispose]();

@@ -118,7 +118,7 @@ example A 127.0.0.1
   test('a domain that the DNS says nothing of is not decided', async () => {
     expect(await discovery().find('example.net', never)).toEqual({
       kind: 'no-answer',
-      reason: '_ischedules._tcp.example.net: 127.0.0.1: REFUSED',
+      reason: '_ischedules._tcp.example.net: DNS server 127.0.0.1: REFUSED',
     });
   });
 

@@ -88,7 +88,10 @@ none._tcp SRV 0 0 0 .
   });
 
   test('a name that the server is not asked to know is no answer', async () => {
-    expect(await resolver.txt('example.net', never)).toEqual({ kind: 'no-answer', reason: '127.0.0.1: REFUSED' });
+    expect(await resolver.txt('example.net', never)).toEqual({
+      kind: 'no-answer',
+      reason: 'DNS server 127.0.0.1: REFUSED',
+    });
   });
 
   test('that there is nothing is known for as long as the SOA says, then the change is seen', async () => {
@@ -117,6 +120,9 @@ none._tcp SRV 0 0 0 .
     await other.stop();
     expect(await both.txt('two.example.com', never)).toMatchObject({ kind: 'records' });
     await using one = createResolver({ servers: [other.address], timeoutMs: 2_000, tries: 1 });
-    expect(await one.txt('example.com', never)).toEqual({ kind: 'no-answer', reason: '127.0.0.1: ECONNREFUSED' });
+    expect(await one.txt('example.com', never)).toEqual({
+      kind: 'no-answer',
+      reason: 'DNS server 127.0.0.1: ECONNREFUSED',
+    });
   });
 });

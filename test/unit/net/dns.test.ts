@@ -70,7 +70,7 @@ describe('an answer', () => {
     await using resolver = createResolver({ servers: [`127.0.0.1:${udp.address().port}`], timeoutMs: 200, tries: 1 });
     expect(await resolver.txt('example.com', never)).toEqual({
       kind: 'no-answer',
-      reason: '127.0.0.1: no answer in time',
+      reason: 'DNS server 127.0.0.1: no answer in time',
     });
     expect(server.asked).toEqual([]);
     udp.close();
@@ -83,7 +83,7 @@ describe('an answer', () => {
       async (resolver) => {
         expect(await resolver.srv('example.com', never)).toEqual({
           kind: 'no-answer',
-          reason: '127.0.0.1: an answer that cannot be read',
+          reason: 'DNS server 127.0.0.1: an answer that cannot be read',
         });
       },
     );
@@ -99,7 +99,7 @@ describe('an answer', () => {
       async (resolver) => {
         expect(await resolver.txt('example.com', never)).toMatchObject({
           kind: 'no-answer',
-          reason: '127.0.0.1: an answer of 60000 records',
+          reason: 'DNS server 127.0.0.1: an answer of 60000 records',
         });
       },
     );
@@ -177,7 +177,10 @@ describe('TCP', () => {
           : answering(asked, [txt('example.com', 'x')], changes(asked.packet.id ?? 0)),
       ],
       async (resolver) => {
-        expect(await resolver.txt('example.com', never)).toEqual({ kind: 'no-answer', reason: `127.0.0.1: ${reason}` });
+        expect(await resolver.txt('example.com', never)).toEqual({
+          kind: 'no-answer',
+          reason: `DNS server 127.0.0.1: ${reason}`,
+        });
       },
     );
   });
@@ -188,7 +191,7 @@ describe('TCP', () => {
       async (resolver) => {
         expect(await resolver.txt('example.com', never)).toEqual({
           kind: 'no-answer',
-          reason: '127.0.0.1: closed the connection',
+          reason: 'DNS server 127.0.0.1: closed the connection',
         });
       },
     );
@@ -257,7 +260,7 @@ describe('CNAMEs', () => {
       async (resolver, server) => {
         expect(await resolver.txt('one.example.com', never)).toEqual({
           kind: 'no-answer',
-          reason: '127.0.0.1: names that refer to each other',
+          reason: 'DNS server 127.0.0.1: names that refer to each other',
         });
         expect(await resolver.txt('two.example.com', never)).toMatchObject({ kind: 'no-answer' });
         expect(server.asked.length).toBeLessThan(15);
@@ -275,10 +278,10 @@ describe('nothing', () => {
     [
       'a referral',
       { authorities: [{ type: 'NS', name: 'com', ttl: 9, data: 'ns.example.net' } as const] },
-      { kind: 'no-answer', reason: '127.0.0.1: a referral' },
+      { kind: 'no-answer', reason: 'DNS server 127.0.0.1: a referral' },
     ],
-    ['SERVFAIL', { rcode: 2 }, { kind: 'no-answer', reason: '127.0.0.1: SERVFAIL' }],
-    ['REFUSED', { rcode: 5 }, { kind: 'no-answer', reason: '127.0.0.1: REFUSED' }],
+    ['SERVFAIL', { rcode: 2 }, { kind: 'no-answer', reason: 'DNS server 127.0.0.1: SERVFAIL' }],
+    ['REFUSED', { rcode: 5 }, { kind: 'no-answer', reason: 'DNS server 127.0.0.1: REFUSED' }],
   ])('%s', async (_title, changes, expected) => {
     await withServer(
       (asked) => [answering(asked, [], changes)],
@@ -344,7 +347,7 @@ describe('several servers', () => {
     await using resolver = createResolver({ servers: [silent.address, failing.address], timeoutMs: 50, tries: 2 });
     expect(await resolver.txt('a.example.com', never)).toEqual({
       kind: 'no-answer',
-      reason: '127.0.0.1: no answer in time; 127.0.0.1: SERVFAIL',
+      reason: 'DNS server 127.0.0.1: no answer in time; DNS server 127.0.0.1: SERVFAIL',
     });
     expect([silent.asked.length, failing.asked.length]).toEqual([2, 2]);
   });
