@@ -1,12 +1,12 @@
 import { PASSWORD } from '../servers/servers.ts';
 
-/** A user's default calendar on Cyrus, through CalDAV as the user's own program would. */
-export class CyrusCalendar {
+/** A collection of calendar objects, through CalDAV as the user's own program would. */
+class Collection {
   readonly #base: string;
   readonly #authorization: string;
 
-  constructor(url: string, user: string) {
-    this.#base = `${url}/dav/calendars/user/${user}/Default/`;
+  constructor(base: string, user: string) {
+    this.#base = base;
     this.#authorization = `Basic ${Buffer.from(`${user}:${PASSWORD}`).toString('base64')}`;
   }
 
@@ -31,5 +31,20 @@ export class CyrusCalendar {
 
   #address(uid: string): string {
     return `${this.#base}${encodeURIComponent(uid).replaceAll('%40', '@')}.ics`;
+  }
+}
+
+/** A user's default calendar on Cyrus. */
+export class CyrusCalendar extends Collection {
+  constructor(url: string, user: string) {
+    super(`${url}/dav/calendars/user/${user}/Default/`, user);
+  }
+}
+
+/** A user's calendar on DAViCal, or his scheduling Inbox, which keeps what is posted for him. */
+export class DavicalCollection extends Collection {
+  /** @param user local part */
+  constructor(url: string, user: string, collection: 'calendar' | '.in') {
+    super(`${url}/caldav.php/${user}/${collection}/`, user);
   }
 }

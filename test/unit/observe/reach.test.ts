@@ -56,6 +56,14 @@ describe('a web server', () => {
       url = `https://127.0.0.1:${peer.port}/`;
       expect(await ask(new URL(url), TIME)).toEqual({ ok: false, reason: 'it speaks no TLS on this port (EPROTO)' });
     }
+    {
+      await using peer = await listening(createServer((socket) => void socket.resetAndDestroy()));
+      expect(await ask(new URL(`http://127.0.0.1:${peer.port}/`), TIME)).toEqual({
+        ok: false,
+        reason:
+          'it closed the connection without an answer; look whether it wants https on this port, and into its log',
+      });
+    }
     expect(await ask(new URL(url), TIME)).toEqual({ ok: false, reason: 'nobody listens there (ECONNREFUSED)' });
     expect(await ask(new URL('http://no.such.host.invalid/'), TIME)).toMatchObject({
       ok: false,

@@ -173,19 +173,35 @@ describe('with our own deliverer', () => {
   });
 
   test.each<[string, Partial<PostBatch>, [string, string]]>([
-    ['another originator', { originator: 'mallory@outside.test' }, ['deferred', 'http; 403 originator-invalid']],
-    ['another method in the header', { method: 'CANCEL' }, ['failed', 'http; 403 invalid-scheduling-message']],
+    [
+      'another originator',
+      { originator: 'mallory@outside.test' },
+      ['deferred', 'http; 403 originator-invalid: Originator differs from olga@outside.test'],
+    ],
+    [
+      'another method in the header',
+      { method: 'CANCEL' },
+      ['failed', 'http; 403 invalid-scheduling-message: Content-Type has to have method=REQUEST'],
+    ],
     [
       'a method it does not take',
       { content: Buffer.from(object('COUNTER')), method: 'COUNTER' },
-      ['failed', 'http; 403 invalid-scheduling-message'],
+      ['failed', 'http; 403 invalid-scheduling-message: METHOD COUNTER is not supported'],
     ],
-    ['no calendar', { content: Buffer.from('hello') }, ['failed', 'http; 403 invalid-calendar-data']],
-    ['too much', { content: Buffer.alloc(3_000_000, ' ') }, ['failed', 'http; 413 max-content-length']],
+    [
+      'no calendar',
+      { content: Buffer.from('hello') },
+      ['failed', 'http; 403 invalid-calendar-data: invalid line (no token ";" or ":") "hello"'],
+    ],
+    [
+      'too much',
+      { content: Buffer.alloc(3_000_000, ' ') },
+      ['failed', 'http; 413 max-content-length: at most 2097152 octets'],
+    ],
     [
       'another path',
       { server: new URL('http://placeholder.invalid/elsewhere') },
-      ['deferred', 'http; 404 no-such-service'],
+      ['deferred', 'http; 404 no-such-service: post to /ischedule'],
     ],
   ])('%s is refused', async (_, overrides, expected) => {
     const target = overrides.server === undefined ? url : new URL(overrides.server.pathname, url);
