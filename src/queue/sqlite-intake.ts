@@ -20,8 +20,8 @@ export class Intake {
   constructor(db: DatabaseSync) {
     this.#message = db.prepare(`INSERT INTO messages
       (id, received_at, settled_at, calendar, mode, origin, listener, message_id, uid, method, ends_at, size, eight_bit,
-       passes, delivered_to, peer, digest, body, spool_file, client, envelope)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+       passes, delivered_to, from_mailbox, message_ids, verp, peer, digest, body, spool_file, client, envelope)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#body = db.prepare('INSERT INTO bodies (message, bytes) VALUES (?, ?)');
     this.#delivery = db.prepare(`INSERT INTO deliveries
       (message, position, kind, route, state, blocked, recipient, list, user, uid, created_at, due_at, lease_owner, lease_until)
@@ -53,6 +53,9 @@ export class Intake {
       Number(message.eightBit),
       message.passes,
       message.deliveredTo === undefined ? null : JSON.stringify(message.deliveredTo),
+      message.from ?? null,
+      message.references === undefined ? null : JSON.stringify(message.references),
+      message.verp === true ? 1 : 0,
       message.posted?.peer ?? null,
       message.posted?.digest ?? null,
       stored ? body.kind : 'none',

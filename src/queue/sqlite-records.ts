@@ -20,7 +20,7 @@ import {
 } from './store.ts';
 
 const MESSAGE_COLUMNS = `seq, id, received_at, calendar, mode, origin, listener, message_id, uid, method, ends_at, size,
-  eight_bit, passes, delivered_to, peer, digest, client, envelope`;
+  eight_bit, passes, delivered_to, from_mailbox, message_ids, verp, peer, digest, client, envelope`;
 const DELIVERY_COLUMNS = `id, message, position, kind, route, state, blocked, released, recipient, list, user, uid,
   created_at, started_at, due_at, attempts, answers, held_at, held_ms, told, outcome, decisions`;
 

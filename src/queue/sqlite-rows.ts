@@ -22,6 +22,9 @@ export type MessageRow = {
   readonly eight_bit: number;
   readonly passes: number;
   readonly delivered_to: string | null;
+  readonly from_mailbox: string | null;
+  readonly message_ids: string | null;
+  readonly verp: number;
   readonly peer: string | null;
   readonly digest: string | null;
   readonly client: string;
@@ -83,6 +86,9 @@ export function messageOf(row: MessageRow): Message {
     ...(row.ends_at !== null && { endsAtMs: row.ends_at }),
     passes: row.passes,
     ...(row.delivered_to !== null && { deliveredTo: JSON.parse(row.delivered_to) as string[] }),
+    ...(row.from_mailbox !== null && { from: row.from_mailbox }),
+    ...(row.message_ids !== null && { references: JSON.parse(row.message_ids) as string[] }),
+    ...(row.verp === 1 && { verp: true as const }),
     ...(row.peer !== null && row.digest !== null && { posted: { peer: row.peer, digest: row.digest } }),
   };
 }

@@ -2,6 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Outcome } from '../mail/outcome.ts';
 import { Blocking, type EndedPost } from './sqlite-blocking.ts';
 import type { Intake } from './sqlite-intake.ts';
+import type { Journal } from './sqlite-journal.ts';
 import { withDecision } from './sqlite-rows.ts';
 import type { DeliveryState, LedgerRow, OperatorAction, Settlement, Told } from './store.ts';
 
@@ -34,6 +35,7 @@ export class Settling {
   readonly #raise: StatementSync;
   readonly #spell: StatementSync;
   readonly #intake: Intake;
+  readonly #journal: Journal;
   readonly #blocking: Blocking;
   readonly #anyOpen: StatementSync;
   readonly #anyUntold: StatementSync;
@@ -43,8 +45,9 @@ export class Settling {
   readonly #dropBody: StatementSync;
   readonly #close: StatementSync;
 
-  constructor(db: DatabaseSync, intake: Intake) {
+  constructor(db: DatabaseSync, intake: Intake, journal: Journal) {
     this.#intake = intake;
+    this.#journal = journal;
     // A post does not age before its first attempt: not while it waited behind others, nor while it was held.
     const starts = `kind = 'post' AND :attempted = 1 AND started_at IS NULL`;
     this.#open = db.prepare(
@@ -127,8 +130,9 @@ export class Settling {
         told: settlement.told ?? null,
       });
       for (const raised of settlement.ledger ?? []) this.#raiseLedger(raised);
-      const { spelling, expansion } = settlement;
+      const { spelling, journal, expansion } = settlement;
       if (spelling !== undefined) this.#spell.run(spelling.user, spelling.uid, spelling.invited, now);
+      if (journal !== undefined) this.#journal.write(journal, now);
       const closed = state !== 'queued' && state !== 'held';
       if (expansion !== undefined) {
         if (!closed) throw new TypeError('a post is replaced once: it ends with its expansion');

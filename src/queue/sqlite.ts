@@ -7,6 +7,7 @@ import { Spool } from './spool.ts';
 import { Checkpointer } from './sqlite-checkpoint.ts';
 import { GroupCommit } from './sqlite-commit.ts';
 import { type Accepted, Intake, type Lease } from './sqlite-intake.ts';
+import { Journal } from './sqlite-journal.ts';
 import { lockFolder, openDatabase } from './sqlite-open.ts';
 import { Records } from './sqlite-records.ts';
 import { Settling } from './sqlite-settle.ts';
@@ -16,9 +17,12 @@ import type {
   Delivery,
   LedgerRow,
   ListFilter,
+  Meeting,
   Message,
   NewMessage,
   OperatorAction,
+  Sending,
+  SendingFilter,
   Settlement,
   Store,
   Told,
@@ -65,14 +69,15 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       await spool.prepare();
       const records = new Records(db);
       const intake = new Intake(db);
-      const settling = new Settling(db, intake);
+      const journal = new Journal(db);
+      const settling = new Settling(db, intake, journal);
       if (options.exclusive) {
         db.exec('BEGIN IMMEDIATE');
         settling.recover(clock()); // the files that this drops are orphans below
         db.exec('COMMIT');
         await spool.deleteOrphans((name) => records.isSpooled(name), 'own-kind');
       }
-      return new SqliteStore({ db, file, lock, spool, records, intake, settling, clock, options });
+      return new SqliteStore({ db, file, lock, spool, records, journal, intake, settling, clock, options });
     } catch (error) {
       db.close();
       throw error;
@@ -89,6 +94,7 @@ type Parts = {
   readonly lock: DatabaseSync | undefined;
   readonly spool: Spool;
   readonly records: Records;
+  readonly journal: Journal;
   readonly intake: Intake;
   readonly settling: Settling;
   readonly clock: () => number;
@@ -100,6 +106,7 @@ class SqliteStore implements Store {
   readonly #lock: DatabaseSync | undefined;
   readonly #spool: Spool;
   readonly #records: Records;
+  readonly #journal: Journal;
   readonly #commits: GroupCommit;
   readonly #checkpointer: Checkpointer | undefined;
   readonly #intake: Intake;
@@ -110,12 +117,13 @@ class SqliteStore implements Store {
   #idTime: number;
   #idCount = 0;
 
-  constructor({ db, file, lock, spool, records, intake, settling, clock, options }: Parts) {
+  constructor({ db, file, lock, spool, records, journal, intake, settling, clock, options }: Parts) {
     this.#db = db;
     this.#clock = clock;
     this.#lock = lock;
     this.#spool = spool;
     this.#records = records;
+    this.#journal = journal;
     this.#commits = new GroupCommit(db, { busyTimeoutMs: options.busyTimeoutMs ?? 10_000 });
     this.#checkpointer = options.exclusive ? new Checkpointer(file, db, this.#commits) : undefined;
     this.#intake = intake;
@@ -185,6 +193,18 @@ class SqliteStore implements Store {
     return this.#records.spelling(user, uid);
   }
 
+  meeting(uid: string, organizer?: string): Meeting | undefined {
+    return this.#journal.meeting(uid, organizer);
+  }
+
+  sendings(uid: string, filter?: SendingFilter): readonly Sending[] {
+    return this.#journal.sendings(uid, filter);
+  }
+
+  sending(token: string): Sending | undefined {
+    return this.#journal.sending(token);
+  }
+
   message(queueId: string): { readonly message: Message; readonly deliveries: readonly Delivery[] } | undefined {
     return this.#records.message(queueId);
   }
@@ -224,11 +244,14 @@ class SqliteStore implements Store {
     keep: { readonly historyMs: number; readonly plainHistoryMs: number; readonly ledgerMs: number },
   ): Promise<void> {
     const records = this.#records;
+    const journal = this.#journal;
     const steps = [
       () => records.deleteSettled('calendar', now - keep.historyMs, SWEEP_CHUNK),
       () => records.deleteSettled('plain', now - keep.plainHistoryMs, SWEEP_CHUNK),
       () => records.deleteLedger(now - keep.ledgerMs, SWEEP_CHUNK),
       () => records.deleteSpellings(now - keep.ledgerMs, SWEEP_CHUNK),
+      () => journal.deleteMeetings(now, SWEEP_CHUNK),
+      () => journal.deleteSendings(now, SWEEP_CHUNK),
     ];
     for (const step of steps) while ((await this.#commits.run(step)) === SWEEP_CHUNK);
     await this.#spool.deleteOrphans((file) => records.isSpooled(file), now - ORPHAN_AGE_MS);

@@ -37,6 +37,12 @@ export type Message = {
   readonly endsAtMs?: number;
   /** How many of our own Received lines it carried when it came. */
   readonly passes: number;
+  /** Mailbox of its From field, when there is exactly one; only of mail with a scheduling object. */
+  readonly from?: string;
+  /** Message-IDs of its In-Reply-To and References fields, that of its parent first, at most twenty, angle brackets off. */
+  readonly references?: readonly string[];
+  /** Ready-made mail with a scheduling object whose copies leave with VERP addresses of ours as envelope senders. */
+  readonly verp?: true;
   /** Mailboxes of its Delivered-To fields, topmost first, at most ten: a list that was expanded on the way may be one. */
   readonly deliveredTo?: readonly string[];
 };
@@ -46,7 +52,8 @@ export type DeliveryKind = 'post' | 'mail';
 /** `queued` and `held` are open; all others are final. `skipped`: decided that there is nothing to deliver. */
 export const STATES = ['queued', 'held', 'delivered', 'failed', 'expired', 'skipped', 'deleted'] as const;
 export type DeliveryState = (typeof STATES)[number];
-export type Route = 'calendar' | 'next-hop' | 'smart-host';
+/** `return`: came to a VERP address of ours; what it is, and whom it goes to, is found when it is attempted. */
+export type Route = 'calendar' | 'next-hop' | 'smart-host' | 'return';
 /** How a final failure was told to the sender: in the session, by a DSN, or not (null reverse-path, NOTIFY=NEVER, record only). */
 export type Told = 'reply' | 'dsn' | 'nobody';
 
@@ -58,7 +65,7 @@ export type Delivery = {
   readonly kind: DeliveryKind;
   readonly route: Route;
   readonly state: DeliveryState;
-  /** Envelope address, for lists; of a post to a member of one, his own address. */
+  /** Envelope address, or `NewDelivery.recipient` in its place. */
   readonly recipient: string;
   /** The list that an expanded post came from, as its envelope recipient was written. Posts only. */
   readonly list?: string;
@@ -90,7 +97,10 @@ export type Delivery = {
 
 export type NewDelivery = {
   readonly position: number;
-  /** In place of the envelope's address: a member of the list at `position`. With `list`. */
+  /**
+   * In place of the envelope's address: with `list` a member of the list at `position`, without one whoever the mail
+   * that came to an address of the gateway's is passed on to.
+   */
   readonly recipient?: string;
   readonly list?: string;
   readonly kind: DeliveryKind;
@@ -149,6 +159,8 @@ export type Settlement = {
   readonly unordered?: boolean;
   /** Whether this counts as an attempt (a hold or a skip does not). */
   readonly attempted: boolean;
+  /** What the journal learns: kept in the same transaction. */
+  readonly journal?: JournalEntry;
   /** Rows to raise; a row already there that is higher by (sequence, dtstamp) stays. */
   readonly ledger?: readonly LedgerRow[];
   /** The post was written for another address than the object named: what to undo in his REPLY. */
@@ -159,6 +171,70 @@ export type Settlement = {
    * transaction, unclaimed. Only beside a final `state`: settled a second time, a post is not replaced again.
    */
   readonly expansion?: readonly NewDelivery[];
+};
+
+/** A meeting of which invitations have left, or answers come, through us: what one organizer says under a UID. */
+export type Meeting = {
+  readonly uid: string;
+  /** Mailbox as the latest REQUEST spelled it. */
+  readonly organizer: string;
+  /** Everybody any REQUEST of it named, as first spelled, with the PARTSTAT last seen. */
+  readonly attendees: readonly { readonly address: string; readonly partstat?: string }[];
+  /** What was told of it last, by RECURRENCE-ID ('' for the series): to mark what an update changes. JSON of `EventFacts`. */
+  readonly told: Readonly<Record<string, unknown>>;
+  /** ms since the epoch; forgotten afterwards. */
+  readonly keepUntil: number;
+};
+
+/** One message of a meeting that left for one recipient. */
+export type Sending = {
+  /** Of its VERP address; unique. */
+  readonly token: string;
+  readonly uid: string;
+  readonly recurrenceIds: readonly string[];
+  /** Highest SEQUENCE in it; 0 when absent. */
+  readonly sequence?: number;
+  readonly method: string;
+  /** Mailbox as the object spells it. */
+  readonly attendee: string;
+  readonly organizer: string;
+  /** Where it went. */
+  readonly sentTo: string;
+  /** Envelope sender that the message came with; '' when null. */
+  readonly reversePath: string;
+  /** Message-ID of the mail that left, angle brackets off. */
+  readonly messageId: string;
+  readonly queueId: string;
+  readonly sentAt: number;
+  readonly keepUntil: number;
+  /** When a failure of it was told to the organizer: a second report of it is not. */
+  readonly failedAt?: number;
+};
+
+/** Either: under one of these Message-IDs, or to one of these mailboxes. */
+export type SendingFilter = { readonly messageIds: readonly string[]; readonly sentTo: readonly string[] };
+
+/**
+ * What one delivery adds to the journal. Attendees are added to those known, and none is taken away; of what is told,
+ * only the newest instances are kept. An entry equal to the latest of its UID changes nothing. A sending whose token is
+ * known stays as it is.
+ */
+export type JournalEntry = {
+  readonly meeting?: Meeting;
+  readonly sending?: Sending;
+  /** What a REPLY says of one attendee, who is added if he is new, as a delegate is. Nothing for a UID that is not known. */
+  readonly answered?: {
+    readonly uid: string;
+    /** Whose meeting of this UID; that of the first who used it when absent or not known. */
+    readonly organizer?: string;
+    readonly attendee: string;
+    /** Absent when it is about single instances only. */
+    readonly partstat?: string;
+    /** Whom he sends in his place. */
+    readonly delegates?: readonly string[];
+  };
+  /** A sending that is told to have failed: `failedAt` of it is now, unless it has one already. */
+  readonly failed?: { readonly token: string };
 };
 
 /** By which address a calendar user was invited, where his calendar server knows him by another. */
@@ -214,6 +290,11 @@ export type Store = {
   ledger(user: string, uid: string): readonly LedgerRow[];
   /** By which address this user was invited to this UID, when it was another than the one in the posted copy. */
   spelling(user: string, uid: string): string | undefined;
+  /** What the journal holds of a UID as this organizer uses it; of several, without one, as the first of them does. */
+  meeting(uid: string, organizer?: string): Meeting | undefined;
+  /** Messages of a meeting that left, newest first, at most some hundred; with a filter only those that it names. */
+  sendings(uid: string, filter?: SendingFilter): readonly Sending[];
+  sending(token: string): Sending | undefined;
   /** @returns undefined when no such message is known */
   message(queueId: string): { readonly message: Message; readonly deliveries: readonly Delivery[] } | undefined;
   /** The whole body. @throws when it is gone */
@@ -245,7 +326,7 @@ export type Store = {
     now: number,
     failure?: { outcome: Outcome; told: Told; dsns: readonly NewMessage[] },
   ): Promise<ReadonlySet<number>>;
-  /** Deletes what is past its time: records, ledger rows, spool files nobody owns. */
+  /** Deletes what is past its time: records, ledger rows, meetings, spool files nobody owns. */
   sweep(
     now: number,
     keep: { readonly historyMs: number; readonly plainHistoryMs: number; readonly ledgerMs: number },

@@ -4,7 +4,18 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/queue/sqlite.ts';
-import type { Delivery, DeliveryState, NewDelivery, NewMessage, Settlement, Store } from '../../src/queue/store.ts';
+import type {
+  Delivery,
+  DeliveryState,
+  JournalEntry,
+  Meeting,
+  NewDelivery,
+  NewMessage,
+  Sending,
+  SendingFilter,
+  Settlement,
+  Store,
+} from '../../src/queue/store.ts';
 import {
   CONTENT,
   DAY,
@@ -100,6 +111,9 @@ describe.each(STORES)('a queue in %s', (_, open) => {
         method: 'REQUEST',
         endsAtMs: NOW + HOUR,
         passes: 2,
+        from: 'ann@example.org',
+        references: ['invitation-1@example.com', 'thread@example.com'],
+        verp: true,
         deliveredTo: ['bob@example.com', 'staff@example.com'],
         posted: { peer: 'cyrus', digest: 'abc' },
       });
@@ -775,6 +789,215 @@ describe.each(STORES)('a queue in %s', (_, open) => {
     });
   });
 
+  describe('the journal', () => {
+    const BOB_INVITED = { address: 'Bob@example.org', partstat: 'NEEDS-ACTION' };
+    const meeting: Meeting = {
+      uid: UID,
+      organizer: 'ann@example.com',
+      attendees: [BOB_INVITED],
+      told: { '': { title: 'Lunch' } },
+      keepUntil: NOW + DAY,
+    };
+    const sending: Sending = {
+      token: 't1',
+      uid: UID,
+      recurrenceIds: ['', '20261128T110000Z'],
+      sequence: 2,
+      method: 'REQUEST',
+      attendee: 'Bob@example.org',
+      organizer: 'ann@example.com',
+      sentTo: 'Bob@mail.example.org',
+      reversePath: 'ann@example.com',
+      messageId: 'invitation-1@example.com',
+      queueId: 'A1',
+      sentAt: NOW,
+      keepUntil: NOW + DAY,
+    };
+    let count = 0;
+    async function learn(...entries: readonly JournalEntry[]): Promise<void> {
+      for (const journal of entries) {
+        const [one] = await accept(incoming(`J${count++}`));
+        await settle(one!.id, 'delivered', { journal });
+      }
+    }
+
+    test('holds a meeting and a sending as they were given, by UID and by token', async () => {
+      await learn({ meeting, sending });
+      expect(store.meeting(UID)).toEqual(meeting);
+      expect(store.sendings(UID)).toEqual([sending]);
+      expect(store.sending('t1')).toEqual(sending);
+      expect([store.meeting('other'), store.sendings('other'), store.sending('other')]).toEqual([
+        undefined,
+        [],
+        undefined,
+      ]);
+    });
+
+    test('learns nothing from a delivery that is final already', async () => {
+      const [one] = await accept(incoming('A1'));
+      await settle(one!.id, 'delivered');
+      await settle(one!.id, 'delivered', { journal: { meeting, sending } });
+      expect([store.meeting(UID), store.sending('t1')]).toEqual([undefined, undefined]);
+    });
+
+    test('learns nothing from a settlement that is undone', async () => {
+      const [one] = await accept(incoming('A1'));
+      const settling = store.settle(
+        [{ id: one!.id, state: 'delivered', attempted: true, journal: { meeting, sending } }],
+        [incoming('A1')],
+        now,
+      );
+      await expect(settling).rejects.toThrow();
+      expect([store.meeting(UID), store.sending('t1')]).toEqual([undefined, undefined]);
+    });
+
+    test('adds attendees to those known, keeps their first spelling and takes the latest of everything else', async () => {
+      await learn(
+        { meeting },
+        {
+          meeting: {
+            uid: UID,
+            organizer: 'Ann@example.com',
+            attendees: [{ address: 'bob@EXAMPLE.org', partstat: 'ACCEPTED' }, { address: 'eve@example.net' }],
+            told: { '20261128T110000Z': { title: 'Late lunch' } },
+            keepUntil: NOW,
+          },
+        },
+        {
+          meeting: { ...meeting, attendees: [{ address: 'eve@example.net', partstat: 'DECLINED' }], told: { '': 'x' } },
+        },
+      );
+      expect(store.meeting(UID)).toEqual({
+        uid: UID,
+        organizer: 'ann@example.com',
+        attendees: [
+          { address: 'Bob@example.org', partstat: 'ACCEPTED' },
+          { address: 'eve@example.net', partstat: 'DECLINED' },
+        ],
+        told: { '': 'x', '20261128T110000Z': { title: 'Late lunch' } },
+        keepUntil: NOW + DAY,
+      });
+    });
+
+    test('keeps apart what several organizers say under one UID, and finds the first where none is asked for', async () => {
+      const evil = { ...meeting, organizer: 'Eve@example.net', attendees: [{ address: 'mallory@example.net' }] };
+      await learn(
+        { meeting },
+        { meeting: evil },
+        { answered: { uid: UID, organizer: 'eve@example.net', attendee: 'mallory@example.net', partstat: 'ACCEPTED' } },
+        { answered: { uid: UID, organizer: 'else@example.com', attendee: 'bob@example.org', partstat: 'DECLINED' } },
+      );
+      expect(store.meeting(UID)?.attendees).toEqual([{ address: 'Bob@example.org', partstat: 'DECLINED' }]);
+      expect(store.meeting(UID, 'ANN@example.com')).toEqual(store.meeting(UID));
+      expect(store.meeting(UID, 'eve@example.net')?.attendees).toEqual([
+        { address: 'mallory@example.net', partstat: 'ACCEPTED' },
+      ]);
+      expect(store.meeting(UID, 'else@example.com')).toBeUndefined();
+    });
+
+    test('takes the rest of the copies of a message for what they are: an answer to the first of them stays', async () => {
+      const answered = { uid: UID, attendee: 'bob@example.org', partstat: 'ACCEPTED' };
+      await learn({ meeting }, { answered }, { meeting: structuredClone(meeting) });
+      expect(store.meeting(UID)?.attendees).toEqual([{ address: 'Bob@example.org', partstat: 'ACCEPTED' }]);
+    });
+
+    test('keeps the first sending of a token', async () => {
+      await learn({ sending }, { sending: { ...sending, sentTo: 'else@example.org', sentAt: NOW + 1 } });
+      expect(store.sendings(UID)).toEqual([sending]);
+    });
+
+    test('has an answer of an attendee, and adds a delegate and one who speaks for the first time', async () => {
+      await learn(
+        { meeting },
+        { answered: { uid: UID, attendee: 'bob@example.org', partstat: 'DELEGATED', delegates: ['carl@example.org'] } },
+        { answered: { uid: UID, attendee: 'dora@example.org', partstat: 'TENTATIVE' } },
+        { answered: { uid: UID, attendee: 'bob@example.org' } },
+        { answered: { uid: 'nobody knows it', attendee: 'bob@example.org', partstat: 'DECLINED' } },
+      );
+      expect(store.meeting(UID)?.attendees).toEqual([
+        { address: 'Bob@example.org', partstat: 'DELEGATED' },
+        { address: 'carl@example.org' },
+        { address: 'dora@example.org', partstat: 'TENTATIVE' },
+      ]);
+      expect(store.meeting('nobody knows it')).toBeUndefined();
+    });
+
+    test('has room for whom the organizer invites, however many delegates answers name', async () => {
+      const delegates = Array.from({ length: 6000 }, (_, index) => `delegate-${index}@example.org`);
+      const later = { ...meeting, attendees: [{ address: 'late@example.org' }] };
+      await learn({ meeting }, { answered: { uid: UID, attendee: 'bob@example.org', delegates } }, { meeting: later });
+      expect(store.meeting(UID)?.attendees).toContainEqual({ address: 'late@example.org' });
+    });
+
+    test('has when the failure of a sending was first told', async () => {
+      await learn({ sending });
+      now = NOW + 1;
+      await learn({ failed: { token: 't1' } });
+      now = NOW + 2;
+      await learn({ failed: { token: 't1' } }, { failed: { token: 'unknown' } });
+      expect(store.sending('t1')).toEqual({ ...sending, failedAt: NOW + 1 });
+    });
+
+    test('gives the sendings under some Message-IDs or to some mailboxes, newest first', async () => {
+      const more = (token: string, change: Partial<Sending>) => ({ sending: { ...sending, token, ...change } });
+      await learn(
+        more('bob', { messageId: 'm1' }),
+        more('eve', { messageId: 'm2', sentTo: 'eve@example.net' }),
+        more('both', { messageId: 'm2' }),
+        more('another meeting', { uid: 'other', messageId: 'm2' }),
+      );
+      const found = (filter?: SendingFilter) => store.sendings(UID, filter).map(({ token }) => token);
+      expect(found()).toEqual(['both', 'eve', 'bob']);
+      expect(found({ messageIds: ['m2', 'm3'], sentTo: [] })).toEqual(['both', 'eve']);
+      expect(found({ messageIds: [], sentTo: ['EVE@Example.net'] })).toEqual(['eve']);
+      expect(found({ messageIds: ['m1'], sentTo: ['eve@example.net'] })).toEqual(['eve', 'bob']);
+      expect(found({ messageIds: [], sentTo: [] })).toEqual([]);
+    });
+
+    test('finds one of thousands of sendings, and lists the newest hundreds', async () => {
+      const [one, ...rest] = await accept(
+        incoming(
+          'A1',
+          Array.from({ length: 1000 }, (_, position) => mail({ position })),
+          { recipients: Array.from({ length: 1000 }, (_, i) => `a${i}@example.org`) },
+        ),
+      );
+      await store.settle(
+        [one!, ...rest].map(({ id, recipient }) => ({
+          id,
+          state: 'delivered' as const,
+          attempted: true,
+          journal: { sending: { ...sending, token: recipient, messageId: `${id}@x`, sentTo: recipient } },
+        })),
+        [],
+        now,
+      );
+      expect(store.sendings(UID)).toHaveLength(300);
+      expect(store.sendings(UID, { messageIds: [`${one!.id}@x`], sentTo: [] }).map(({ token }) => token)).toEqual([
+        'a0@example.org',
+      ]);
+    });
+
+    test('stays bounded: attendees, instances that were told, and the length of what was told', async () => {
+      const crowd = Array.from({ length: 6000 }, (_, i) => ({ address: `a${i}@example.org` }));
+      const instances = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`2026${1000 + i}T110000Z`, { i }]));
+      await learn(
+        { meeting: { ...meeting, attendees: crowd, told: { '': 'series' } } },
+        { meeting: { ...meeting, told: instances } },
+      );
+      const known = store.meeting(UID);
+      expect(known?.attendees).toHaveLength(5000);
+      const told = Object.keys(known?.told ?? {});
+      expect(told).toHaveLength(100);
+      expect(told).toContain('');
+      expect(told).toContain('20261199T110000Z');
+      expect(told).not.toContain('20261000T110000Z');
+      await learn({ meeting: { ...meeting, told: { '': 'x'.repeat(600_000), '20270101': 'short' } } });
+      expect(Object.keys(store.meeting(UID)?.told ?? {})).toContain('20270101');
+      expect(Object.keys(store.meeting(UID)?.told ?? {})).not.toContain('');
+    });
+  });
+
   describe('the ledger', () => {
     const rows: readonly [
       title: string,
@@ -1095,6 +1318,26 @@ describe.each(STORES)('a queue in %s', (_, open) => {
       await store.sweep(NOW + 400 * DAY + 1, KEEP);
       expect(store.spelling('bob@example.com', UID)).toBeUndefined();
       expect(store.spelling('carol@example.com', UID)).toBe('staff@example.com');
+    });
+
+    test('deletes meetings and sendings once the time that they are kept is over', async () => {
+      const meeting = (uid: string, keepUntil: number): Meeting => ({
+        ...{ uid, organizer: 'ann@example.com', attendees: [], told: {}, keepUntil },
+      });
+      const sending = (token: string, keepUntil: number): Sending => ({
+        ...{ token, uid: UID, recurrenceIds: [''], method: 'REQUEST', attendee: 'a@b.test', organizer: 'c@d.test' },
+        ...{ sentTo: 'a@b.test', reversePath: '', messageId: 'm@x', queueId: 'A1', sentAt: NOW, keepUntil },
+      });
+      const [one, two] = await accept(incoming('A1'), incoming('A2'));
+      await settle(one!.id, 'delivered', {
+        journal: { meeting: meeting('early', NOW), sending: sending('early', NOW) },
+      });
+      await settle(two!.id, 'delivered', {
+        journal: { meeting: meeting('late', NOW + 1), sending: sending('late', NOW + 1) },
+      });
+      await store.sweep(NOW + 1, KEEP);
+      expect(['early', 'late'].map((uid) => store.meeting(uid)?.uid)).toEqual([undefined, 'late']);
+      expect(['early', 'late'].map((token) => store.sending(token)?.token)).toEqual([undefined, 'late']);
     });
 
     test('deletes more than one transaction takes', async () => {

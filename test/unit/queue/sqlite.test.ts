@@ -95,10 +95,42 @@ describe('the files', () => {
     db.exec('PRAGMA user_version = 99');
     db.close();
     await expect(openSqliteStore({ folder, exclusive: true })).rejects.toThrow(
-      /queue\.sqlite has version 99, this program knows up to 3/,
+      /queue\.sqlite has version 99, this program knows up to 4/,
     );
     // Nothing stays locked after the refusal.
     await expect(openSqliteStore({ folder, exclusive: true })).rejects.toThrow(/version 99/);
+  });
+});
+
+describe('a queue of the version before the journal', () => {
+  test('is read as it stood, and learns of meetings', async () => {
+    const db = new DatabaseSync(join(folder, 'queue.sqlite'));
+    for (const version of ['0001', '0002', '0003'])
+      db.exec(await readFile(new URL(`../../../src/queue/schema/sqlite/${version}.sql`, import.meta.url), 'utf8'));
+    const { client, envelope } = message('A1');
+    db.prepare(`INSERT INTO messages
+      (seq, id, received_at, calendar, mode, origin, listener, size, eight_bit, passes, body, client, envelope)
+      VALUES (1, 'A1', ?, 1, 'filter', 'outside', 'mx', ?, 0, 0, 'inline', ?, ?)`).run(
+      NOW,
+      CONTENT.length,
+      JSON.stringify(client),
+      JSON.stringify(envelope),
+    );
+    db.prepare('INSERT INTO bodies (message, bytes) VALUES (1, ?)').run(CONTENT);
+    db.exec(`INSERT INTO deliveries
+        (id, message, position, kind, route, state, blocked, recipient, user, uid, created_at, due_at, attempts, held_ms)
+      VALUES (1, 1, 0, 'mail', 'next-hop', 'queued', 0, 'bob@example.com', '', NULL, ${NOW}, ${NOW}, 0, 0);
+      PRAGMA user_version = 3`);
+    db.close();
+
+    const store = await open();
+    expect(store.message('A1')?.message).toEqual(message('A1'));
+    const meeting = {
+      ...{ uid: 'tea', organizer: 'ann@example.com', attendees: [{ address: 'bob@example.org' }] },
+      ...{ told: { '': 'Tea' }, keepUntil: NOW },
+    };
+    await store.settle([{ id: 1, state: 'delivered', attempted: true, journal: { meeting } }], [], NOW);
+    expect(store.meeting('tea')).toEqual(meeting);
   });
 });
 
