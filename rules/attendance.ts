@@ -1,9 +1,15 @@
 import { isByAttendee, type SchedulingObject } from '../src/itip/message.ts';
-import { addressKey, splitSubAddress } from '../src/mail/address.ts';
+import { addressKey, reachableAt, splitSubAddress } from '../src/mail/address.ts';
 
 /** How the object means the recipient. */
 export type Attendance =
-  | { readonly kind: 'meant' /** The mailbox as the object spells it. */; readonly spelling: string }
+  | {
+      readonly kind: 'meant';
+      /** The mailbox as the object spells it. */
+      readonly spelling: string;
+      /** It stands in the EMAIL parameter alone, beside a URI that is none (RFC 7986 §6.2). */
+      readonly byEmail?: true;
+    }
   | { readonly kind: 'organizer' }
   | { readonly kind: 'not-meant'; readonly reason: string };
 
@@ -36,13 +42,13 @@ export function judgeAttendance(
     };
   }
   if (matches(organizer)) return { kind: 'organizer' };
-  const { exact, loose } = invitedBy(object, subAddressSeparators);
+  const { exact, loose, byEmail } = invitedBy(object, subAddressSeparators);
   // The spelling the server knows wins over an alias that is listed as well.
   const primary = keys[0] === undefined ? undefined : exact.get(keys[0]);
   const [first] = keys.flatMap((key) => loose.get(key) ?? []).sort((a, b) => a.position - b.position);
   const best = primary ?? first?.mailbox;
   if (best === undefined) return { kind: 'not-meant', reason: 'the recipient is not among the ATTENDEEs' };
-  return { kind: 'meant', spelling: best };
+  return { kind: 'meant', spelling: best, ...(byEmail.has(best) ? { byEmail: true } : {}) };
 }
 
 type Invited = {
@@ -51,6 +57,8 @@ type Invited = {
   readonly exact: ReadonlyMap<string, string>;
   /** The same, and by the address without its sub-address. */
   readonly loose: ReadonlyMap<string, { readonly position: number; readonly mailbox: string }>;
+  /** Those of them that no URI names. */
+  readonly byEmail: ReadonlySet<string>;
 };
 
 const indexed = new WeakMap<SchedulingObject, Invited>();
@@ -61,15 +69,20 @@ function invitedBy(object: SchedulingObject, separators: string): Invited {
   if (known?.separators === separators) return known;
   const exact = new Map<string, string>();
   const loose = new Map<string, { position: number; mailbox: string }>();
-  for (const [position, { mailbox }] of object.attendees.entries()) {
+  const byEmail = new Set<string>();
+  for (const [position, { mailbox: own, email }] of object.attendees.entries()) {
+    const mailbox = reachableAt({ mailbox: own, email });
     if (mailbox === undefined) continue;
     const key = addressKey(mailbox);
     const base = splitSubAddress(mailbox, separators)?.base;
-    if (!exact.has(key)) exact.set(key, mailbox);
+    if (!exact.has(key)) {
+      exact.set(key, mailbox);
+      if (own === undefined) byEmail.add(mailbox);
+    }
     for (const one of base === undefined ? [key] : [key, addressKey(base)])
       if (!loose.has(one)) loose.set(one, { position, mailbox });
   }
-  const invited = { separators, exact, loose };
+  const invited = { separators, exact, loose, byEmail };
   indexed.set(object, invited);
   return invited;
 }

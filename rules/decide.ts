@@ -1,14 +1,15 @@
 import type { Entry, Expansion, Lookup } from '../src/directory/directory.ts';
-import { type Examination, isByAttendee, type SchedulingObject } from '../src/itip/message.ts';
-import { addressKey, domainOf, sameAddress } from '../src/mail/address.ts';
+import type { Examination } from '../src/itip/message.ts';
+import { addressKey, domainOf } from '../src/mail/address.ts';
 import type { Decision } from '../src/mail/disposition.ts';
 import type { LedgerRow, Mode, Origin } from '../src/queue/store.ts';
+import { adapt } from './adapt.ts';
+import { judgeAnswer } from './answer.ts';
 import { type Discovered, type Homes, homeOf } from './coexistence.ts';
-import { PROFILES } from './data/profiles.ts';
+import type { Remembered } from './correlate.ts';
 import type { ListClaim } from './lists.ts';
 import { judgeMeaning } from './meaning.ts';
-import { authorOf, judgeNews } from './news.ts';
-import { judgeAuthor } from './originator.ts';
+import { judgeNews } from './news.ts';
 import { matchesDomain } from './peer.ts';
 import { describeRecipient, judgeRecipient } from './recipient.ts';
 import { recorder } from './recorder.ts';
@@ -25,6 +26,8 @@ export type Policy = {
   readonly catchAll: 'mail' | 'post';
   /** Outside domains whose iSchedule service may be looked for: `example.com`, `*.example.com`, `*`. None when absent. */
   readonly discover?: readonly string[];
+  /** What becomes of an answer to a UID that the journal does not hold; `post` when absent. */
+  readonly unknownUid?: 'post' | 'mail';
 };
 
 /** The facts about one recipient of one message. */
@@ -48,6 +51,11 @@ export type Question = {
   readonly invitedAs?: string;
   /** What the DNS of the recipient's domain says, when he is an outsider that `wantsDiscovery`. */
   readonly discovered?: Discovered;
+  /** What the journal holds of the UID of a REPLY, COUNTER or REFRESH; absent when nothing. */
+  readonly remembered?: Remembered;
+  /** Mailbox of From, and Message-IDs that the message refers to. */
+  readonly from?: string;
+  readonly references?: readonly string[];
   /** What the ledger holds of (user, UID). */
   readonly ledger: readonly LedgerRow[];
 };
@@ -97,14 +105,14 @@ export function decide(question: Question, policy: Policy): Decision {
     note('Is there something to schedule?', `no: ${examination.reason}`);
     return mailOnly('nothing-to-schedule', examination.reason, '5.6.0', { annotate: false });
   }
-  const { object } = examination;
-  note('Is there something to schedule?', `yes: ${object.method} of ${object.component} ${object.uid}`);
+  const { object: received } = examination;
+  note('Is there something to schedule?', `yes: ${received.method} of ${received.component} ${received.uid}`);
 
   const ours = policy.domains.has(domainOf(recipient));
   const silent: Lookup = { kind: 'no-answer', reason: 'the directory was not asked' };
   const who = ours ? judgeRecipient(question.lookup ?? silent, policy.catchAll) : undefined;
   note('Whose recipient is it?', who === undefined ? 'of no domain of ours' : describeRecipient(who));
-  if (who !== undefined && who.kind !== 'user') return decideUnusual(who, object, question, policy, record);
+  if (who !== undefined && who.kind !== 'user') return decideUnusual(who, received, question, policy, record);
   const entry = who?.entry;
   const annotate = entry !== undefined;
 
@@ -112,15 +120,13 @@ export function decide(question: Question, policy: Policy): Decision {
   note('Is the user being moved?', describeMove(entry, isReleased));
   if (entry?.moving === true && !isReleased) return settle('moving', { kind: 'hold', reason: 'moving' }, { annotate });
 
-  const author = judgeAuthor(object, question.origin, policy.domains, question.ledger);
-  const invitedAs = author.rule === 'author-accepted' ? authorInvitedAs(object, question.invitedAs) : undefined;
-  note(
-    'May its author say this?',
-    author.rule === 'author-accepted'
-      ? `yes${invitedAs === undefined ? '' : `; ${invitedAs.from} was invited as ${invitedAs.to}`}`
-      : `no: ${author.reason}`,
-  );
-  if (author.rule !== 'author-accepted') return mailOnly(author.rule, author.reason, '5.7.1', { annotate });
+  const author = judgeAnswer(received, question, policy);
+  note('May its author say this?', author.answer);
+  if (author.kind === 'refused') {
+    const refuse = author.isFault ? mailOnly : record.mailInstead;
+    return refuse(author.rule, author.reason, author.status, { annotate });
+  }
+  const { object } = author;
 
   const meant = judgeMeaning(object, entry, question, policy);
   note('Is the recipient meant?', meant.answer);
@@ -168,31 +174,19 @@ export function decide(question: Question, policy: Policy): Decision {
   }
 
   const { profile } = home.server;
-  const { methods } = PROFILES[profile];
-  const taken = methods.length === 0 ? 'invitations by mail only' : methods.join(', ');
-  note('What does that server take?', `profile ${profile}: ${taken}`);
-  if (methods.length === 0)
-    return record.mailInstead('by-mail', `profile ${profile} takes invitations by mail`, '5.2.1', { annotate });
-  if (!methods.includes(object.method))
-    return record.mailInstead('method-not-taken', `profile ${profile} does not take ${object.method}`, '5.6.0', {
-      annotate,
-    });
-  const from = invitedAs === undefined ? {} : { author: invitedAs };
-  return settle('post', { kind: 'post', server: home.server, ...meant.target, ...from }, { annotate });
+  const adapted = adapt(object, profile, question.ledger);
+  note('What does that server take?', adapted.answer);
+  if (adapted.kind === 'mail') return record.mailInstead(adapted.rule, adapted.reason, adapted.status, { annotate });
+  const form = adapted.kind === 'transform' ? { transformation: adapted.transformation } : {};
+  const answers = {
+    ...(author.author === undefined ? {} : { author: author.author }),
+    ...(author.organizer === undefined ? {} : { organizer: author.organizer }),
+  };
+  return settle('post', { kind: 'post', server: home.server, ...meant.target, ...answers, ...form }, { annotate });
 }
 
 function describeMove(entry: Entry | undefined, isReleased: boolean): string {
   if (entry === undefined) return 'not ours';
   if (!entry.moving) return 'no';
   return `yes${entry.movingBy === undefined ? '' : `, by ${entry.movingBy}`}${isReleased ? ', but a person let the post go' : ''}`;
-}
-
-/** The author of a REPLY was invited by another address than the one that his calendar server puts there. */
-function authorInvitedAs(
-  object: SchedulingObject,
-  invitedAs: string | undefined,
-): { readonly from: string; readonly to: string } | undefined {
-  const from = authorOf(object);
-  if (!isByAttendee(object.method) || from === undefined || invitedAs === undefined) return undefined;
-  return sameAddress(from, invitedAs) ? undefined : { from, to: invitedAs };
 }

@@ -37,9 +37,10 @@ export function judgeMeaning(
     return { kind: 'organizer', reason: `the recipient is the ORGANIZER of this ${object.method}`, answer };
   }
   if (attendance.kind === 'meant') {
-    const { spelling } = attendance;
+    const { spelling, byEmail } = attendance;
     // Recipient as ATTENDEE or ORGANIZER spells it: Bedework compares the two exactly.
-    const target = sameAddress(spelling, known) ? { recipient: spelling } : { recipient: known, rewrite: spelling };
+    const isKnown = sameAddress(spelling, known) && byEmail !== true;
+    const target = isKnown ? { recipient: spelling } : { recipient: known, rewrite: spelling };
     return { kind: 'meant', target, answer: `yes, as ${spelling}` };
   }
 

@@ -12,6 +12,10 @@ export const DIALECTS = ['draft05', 'draft00'] as const;
 /** `draft00`: neither Originator nor Recipient nor iSchedule-Version nor parameters are needed (v6, early v7). */
 export type Dialect = (typeof DIALECTS)[number];
 
+/** How a peer is told that a mail has left: `1.1` is the word for it (RFC 5546 §3.6), which not every server knows. */
+export const SENT_STATUSES = ['1.1', '2.0'] as const;
+export type SentStatus = (typeof SENT_STATUSES)[number];
+
 /** Somebody who may post to us, as configured. Each proof that is there is enough by itself. */
 export type Peer = {
   readonly name: string;
@@ -23,6 +27,8 @@ export type Peer = {
   readonly dialect: Dialect;
   /** How long an answer waits for real outcomes, ms. */
   readonly answerWaitMs: number;
+  /** `1.1` when absent. */
+  readonly sentStatus?: SentStatus;
   readonly networks?: Networks;
   /** SHA-256 fingerprints, or DNS names in certificates that the listener's `client-ca` vouches for. */
   readonly certificates?: readonly string[];

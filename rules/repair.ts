@@ -5,6 +5,7 @@ import { isMethod, type Repair } from '../src/itip/message.ts';
 import { mailboxOf, sameAddress } from '../src/mail/address.ts';
 import { METHOD_RULES, type MethodRule } from './data/methods.ts';
 import type { RepairName } from './data/repairs.ts';
+import { otherOfDelegation } from './repair-delegation.ts';
 import { frame } from './repair-frame.ts';
 import { LINE_RULES } from './repair-line.ts';
 import { listed, note, type RepairLog } from './repair-log.ts';
@@ -100,6 +101,9 @@ function mendComponent(
   }
   mendEnd(component, component.name === 'VEVENT' ? 'DTEND' : 'DUE', edits);
   mendUsers(component, edits);
+  const bystander = rule?.attendees === 'one' ? otherOfDelegation(component) : undefined;
+  if (bystander !== undefined)
+    edits.drop(bystander, 'delegation', 'the ATTENDEE of the other side of a delegation dropped');
   mendRequired(component, rule?.requires ?? [], edits);
   if (rule?.forbids.includes('REQUEST-STATUS')) {
     for (const line of properties(component, 'REQUEST-STATUS'))

@@ -2,6 +2,7 @@ import type { Decision } from '../src/mail/disposition.ts';
 import type { Outcome } from '../src/mail/outcome.ts';
 import type { PermanentStatus, SuccessStatus, TransientStatus } from '../src/mail/status.ts';
 import type { DeliveryKind, DeliveryState } from '../src/queue/store.ts';
+import type { SentStatus } from './peer.ts';
 
 /** A REQUEST-STATUS value taken apart (RFC 5545 §3.8.8.3). */
 export type RequestStatus = {
@@ -125,8 +126,12 @@ const REFUSED_BY_RULE: Readonly<Record<string, string>> = { 'method-not-taken': 
 /**
  * What a recipient of a post is answered: the word of his own server where there is one, else what became of him here.
  * Nothing is said of names and settings of ours: details are the outcome's, or general.
+ * @param sentStatus how this peer is told that a mail has left
  */
-export function answerFor({ kind, state, outcome, decision }: DeliveryFacts): StatusAnswer {
+export function answerFor(
+  { kind, state, outcome, decision }: DeliveryFacts,
+  sentStatus: SentStatus = '1.1',
+): StatusAnswer {
   switch (state) {
     case 'queued':
       return answer(
@@ -137,7 +142,7 @@ export function answerFor({ kind, state, outcome, decision }: DeliveryFacts): St
       return answer('1.0', pendingDetail(decision));
     case 'delivered':
       if (outcome?.requestStatus !== undefined) return answer(outcome.requestStatus);
-      return kind === 'mail' ? answer('1.1', 'It went by mail.') : answer('2.0');
+      return kind === 'mail' ? answer(sentStatus, 'It went by mail.') : answer('2.0');
     case 'skipped':
       return skipped(decision);
     case 'failed':

@@ -2,7 +2,7 @@ import type { ContentType } from '../src/itip/content-type.ts';
 import { formatUtc } from '../src/itip/date-time.ts';
 import { type CalendarUser, isByAttendee } from '../src/itip/message.ts';
 import type { AttachmentKind, Posted, PostedFacts } from '../src/itip/posted.ts';
-import { addressKey } from '../src/mail/address.ts';
+import { addressKey, reachableAt } from '../src/mail/address.ts';
 import { ACCEPTED_MESSAGES, type AcceptedMessage } from './data/methods.ts';
 import { type Precondition, type Refusal, refusal } from './data/preconditions.ts';
 import type { Dialect } from './peer.ts';
@@ -223,8 +223,8 @@ function judgeRecipients(
     return judgeNumber(meant, limits) ?? meant.map(headerUser);
   }
   const role = toOrganizer ? 'the ORGANIZER' : 'an ATTENDEE';
-  const keys = new Set(meant.map(userKey));
-  const stranger = recipients.find((recipient) => !keys.has(userKey(recipient)));
+  const users = new Map(meant.map(headerUser).flatMap((user) => keysOf(user).map((key) => [key, user] as const)));
+  const stranger = recipients.find((recipient) => !users.has(userKey(recipient)));
   if (stranger !== undefined)
     return refusal('recipient-mismatch', `found Recipient ${clip(stranger.uri)}, wanted ${role} of the ${method}`);
   if (kind === 'free-busy') {
@@ -236,7 +236,10 @@ function judgeRecipients(
         `found ATTENDEE ${clip(left.uri)} of VFREEBUSY, wanted a Recipient for each`,
       );
   }
-  return recipients;
+  return recipients.map((recipient) => {
+    const mailbox = recipient.mailbox ?? users.get(userKey(recipient))?.mailbox;
+    return mailbox === undefined ? recipient : { ...recipient, mailbox };
+  });
 }
 
 function judgeNumber(recipients: readonly unknown[], { maxRecipients }: AcceptLimits): Refusal | undefined {
@@ -260,8 +263,16 @@ function judgeFacts(facts: PostedFacts, limits: AcceptLimits): Refusal | undefin
   return refusal('attachment-type-not-supported', `found an ${kind} attachment, wanted ${wanted}`);
 }
 
-function headerUser({ uri, mailbox }: CalendarUser): HeaderUser {
+/** With the mailbox of his EMAIL parameter where his URI is none (RFC 7986 §6.2). */
+function headerUser(user: CalendarUser): HeaderUser {
+  const { uri } = user;
+  const mailbox = reachableAt(user);
   return mailbox === undefined ? { uri } : { uri, mailbox };
+}
+
+/** He may be named by his URI or by where he is mailed. */
+function keysOf({ uri, mailbox }: HeaderUser): readonly string[] {
+  return mailbox === undefined ? [uri.toLowerCase()] : [uri.toLowerCase(), addressKey(mailbox)];
 }
 
 function userKey({ uri, mailbox }: HeaderUser): string {

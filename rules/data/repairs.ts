@@ -21,6 +21,7 @@ export const REPAIRS = {
   'sequence-missing': 'RFC 5546 §3.2.5: required in CANCEL, ADD, DECLINECOUNTER; Cyrus answers 400',
   'empty-property': 'RFC 5545 §3.1: `CATEGORIES:`, `X-ALT-DESC:`, `TRANSP:` with nothing behind; Cyrus answers 400',
   'second-organizer': 'RFC 5546 §3.2.2: exactly one; Cyrus answers 400',
+  delegation: 'RFC 5546 §3.2.3: a REPLY names its author alone; Cyrus answers 400 where the delegate stands beside him',
   'utc-with-tzid': 'RFC 5545 §3.2.19: no TZID on UTC; Exchange CDO writes DTSTAMP so',
   'dtend-and-duration': 'RFC 5545 §3.6.1: one of the two; Cyrus checks strictly',
   'lower-case-time': 'RFC 5545 §3.3.5: T and Z; with `z` readers take the time as floating',

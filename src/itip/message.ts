@@ -27,8 +27,13 @@ export type CalendarUser = {
   /** The mailbox behind a `mailto:` URI, domain normalised; undefined for any other URI. */
   readonly mailbox?: string;
   readonly sentBy?: string;
+  /** Parameter EMAIL (RFC 7986 §6.2): where he is mailed, when that is not his calendar address. As written. */
+  readonly email?: string;
   readonly cutype?: string;
+  /** URIs as written, as are the delegators' and delegates'. */
   readonly member?: readonly string[];
+  readonly delegatedFrom?: readonly string[];
+  readonly delegatedTo?: readonly string[];
   readonly partstat?: string;
 };
 

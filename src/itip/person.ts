@@ -38,7 +38,7 @@ export type MessageOutline = {
  * @returns undefined when the message holds no delivery report that names a recipient, or cannot be read
  */
 export async function readDsn(raw: Buffer): Promise<IncomingDsn | undefined> {
-  const mail = await parse(raw);
+  const mail = await parse(raw, { maxHeadSize: MAX_DSN_HEAD });
   const report = mail?.attachments.find((part) => /^message\/(global-)?delivery-status$/i.test(part.contentType));
   if (report === undefined) return undefined;
   const [message, ...groups] = fieldGroups(report.content);
@@ -68,9 +68,12 @@ export async function readMessage(raw: Buffer): Promise<MessageOutline> {
   };
 }
 
-async function parse(raw: Buffer): Promise<ParsedMail | undefined> {
+/** Octets of one part's header. Reports have short ones, and long lists of addresses take long to take apart. */
+const MAX_DSN_HEAD = 64 * 1024;
+
+async function parse(raw: Buffer, limits: { readonly maxHeadSize?: number } = {}): Promise<ParsedMail | undefined> {
   try {
-    // ignoreEmbedded: a message forwarded inline is a part, not more of this message. @types/mailparser lacks it.
+    // ignoreEmbedded: a message forwarded inline is a part, not more of this message. @types/mailparser lacks it and `limits`.
     const options = {
       skipHtmlToText: true,
       skipTextToHtml: true,
@@ -79,6 +82,7 @@ async function parse(raw: Buffer): Promise<ParsedMail | undefined> {
       keepCidLinks: true,
       keepDeliveryStatus: true,
       ignoreEmbedded: true,
+      ...limits,
     };
     return await simpleParser(raw, options);
   } catch (error) {
@@ -122,16 +126,20 @@ function dsnEntry(fields: ReadonlyMap<string, string>): DsnEntry | undefined {
   return {
     finalRecipient: untyped(finalRecipient),
     ...(originalRecipient === undefined ? {} : { originalRecipient: untyped(originalRecipient) }),
-    action: (fields.get('action') ?? '').toLowerCase(),
+    // A comment may stand behind it (RFC 3464 §2.1.1).
+    action: (/^\s*([^\s(]*)/.exec(fields.get('action') ?? '')?.[1] ?? '').toLowerCase(),
     status: /^\d\.\d{1,3}\.\d{1,3}/.exec(fields.get('status') ?? '')?.[0] ?? '',
     ...(diagnostic === undefined ? {} : { diagnostic }),
   };
 }
 
-/** `rfc822; a@b` → `a@b`; the embedded characters of `utf-8;` addresses come back (RFC 6533 §3). */
+/** `rfc822; a@b`, or `<a@b>` as some write it, → `a@b`; the embedded characters of `utf-8;` addresses come back (RFC 6533 §3). */
 function untyped(typed: string): string {
   const semicolon = typed.indexOf(';');
-  const address = typed.slice(semicolon + 1).trim();
+  const address = typed
+    .slice(semicolon + 1)
+    .trim()
+    .replace(/^<(.*)>$/s, '$1');
   if (!/^utf-8$/i.test(typed.slice(0, Math.max(semicolon, 0)).trim())) return address;
   return address.replace(/\\x\{([0-9A-F]{2,6})\}/gi, (whole, hex: string) => {
     const point = Number.parseInt(hex, 16);

@@ -125,6 +125,9 @@ function calendarUser(line: ContentLine): CalendarUser {
     if (name === 'SENT-BY') user.sentBy = value;
     else if (name === 'CUTYPE') user.cutype = value.toUpperCase();
     else if (name === 'MEMBER') user.member = values;
+    else if (name === 'EMAIL') user.email = value;
+    else if (name === 'DELEGATED-FROM') user.delegatedFrom = values;
+    else if (name === 'DELEGATED-TO') user.delegatedTo = values;
     else if (name === 'PARTSTAT') user.partstat = value.toUpperCase();
   }
   return user;

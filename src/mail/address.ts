@@ -78,6 +78,20 @@ export function mailboxOf(calendarAddress: string): string | undefined {
   return canonicalAddress(text);
 }
 
+/**
+ * Where a calendar user is mailed: at his `mailto:` address, else at the mailbox of his EMAIL parameter (RFC 7986 §6.2).
+ * @returns undefined when neither is one
+ */
+export function reachableAt({
+  mailbox,
+  email,
+}: {
+  readonly mailbox?: string | undefined;
+  readonly email?: string | undefined;
+}): string | undefined {
+  return mailbox ?? (email === undefined ? undefined : (mailboxOf(email) ?? mailboxOf(calendarAddress(email))));
+}
+
 function percentDecoded(octets: string): string {
   try {
     return decodeURIComponent(octets);

@@ -1,5 +1,6 @@
 import { mailDate } from './dsn.ts';
 import { textField } from './encoded-word.ts';
+import { base64Lines } from './transfer-encoding.ts';
 
 /** A calendar object that goes on by mail. */
 export type ImipMail = {
@@ -43,21 +44,13 @@ export function composeImip(mail: ImipMail): Buffer {
   return Buffer.concat([Buffer.from(header.join('')), base64Lines(mail.content)]);
 }
 
-/** RFC 2045 §6.8, each line of 76 characters with its CRLF; a megabyte takes two milliseconds. */
-function base64Lines(content: Buffer): Buffer {
-  const encoded = content.toString('base64');
-  const lines: string[] = [];
-  for (let at = 0; at < encoded.length; at += 76) lines.push(encoded.slice(at, at + 76), '\r\n');
-  return Buffer.from(lines.join(''), 'latin1');
-}
-
 function addressList(mailboxes: readonly string[]): string {
   const list = mailboxes.map((mailbox) => `<${addrSpec(mailbox)}>`).join(',\r\n ');
   return Buffer.byteLength(list) <= MAX_TO ? list : 'undisclosed-recipients:;';
 }
 
 /** RFC 5322 §3.4.1: a local part that is no dot-atom is quoted. */
-function addrSpec(mailbox: string): string {
+export function addrSpec(mailbox: string): string {
   const clean = mailbox.replace(/\p{Cc}/gu, '');
   const at = clean.lastIndexOf('@');
   const local = clean.slice(0, at);

@@ -17,6 +17,9 @@ export type CalendarServer = {
 /** A member of a list by his primary address. */
 export type ListMember = { readonly address: string };
 
+/** How a posted copy differs in kind from the object (`src/itip/adapt.ts`). */
+export type Transformation = 'add-as-request';
+
 /** What the calendar gets. */
 export type Disposition =
   | {
@@ -33,6 +36,10 @@ export type Disposition =
       readonly member?: string;
       /** The author of a REPLY is known to its ORGANIZER by another spelling: the posted copy has `to` for `from`. */
       readonly author?: { readonly from: string; readonly to: string };
+      /** An answer without ORGANIZER: the posted copy has this one, who was found in the journal. */
+      readonly organizer?: string;
+      /** The form in which the calendar server takes what it does not take as it is. */
+      readonly transformation?: Transformation;
     }
   /** A list that arrived unexpanded: one post for each member who has a calendar; its own mail goes on untouched. */
   | { readonly kind: 'expand'; readonly members: readonly ListMember[] }

@@ -23,14 +23,19 @@ export function oneLine(text: string): string {
   return line.trim();
 }
 
-/** RFC 2047 §4.1 B encoding, no character split over two words, each word within 75 characters. */
-function encodedWords(text: string): string[] {
+/**
+ * RFC 2047 §4.1 B encoding, no character split over two words, each word within 75 characters.
+ * @param taken columns of the line that the first word shares, when the line is to stay within 76 (RFC 2047 §2)
+ */
+export function encodedWords(text: string, taken = 0): string[] {
   const words: string[] = [];
   let piece = '';
+  let room = taken === 0 ? 45 : Math.max(4, Math.floor((76 - taken - 12) / 4) * 3);
   for (const char of text) {
-    if (Buffer.byteLength(piece + char) > 45) {
+    if (Buffer.byteLength(piece + char) > room) {
       words.push(piece);
       piece = '';
+      room = 45;
     }
     piece += char;
   }

@@ -61,6 +61,26 @@ describe('readMessage', () => {
 });
 
 describe('readDsn', () => {
+  test('reads past a comment behind the action, and angle brackets around the address', async () => {
+    const raw = crlf([
+      'Content-Type: multipart/report; report-type=delivery-status; boundary=b',
+      '',
+      '--b',
+      'Content-Type: message/delivery-status',
+      '',
+      'Reporting-MTA: dns; mx.example.org',
+      '',
+      'Final-Recipient: rfc822;<bob@example.org>',
+      'Action: failed (given up after 5 days)',
+      'Status: 4.4.7 (expired)',
+      '',
+      '--b--',
+    ]);
+    expect(await readDsn(raw)).toEqual({
+      recipients: [{ finalRecipient: 'bob@example.org', action: 'failed', status: '4.4.7' }],
+    });
+  });
+
   test('reads a report as another server writes it', async () => {
     const raw = crlf([
       'From: MAILER-DAEMON@mx.example.net',
@@ -113,6 +133,17 @@ describe('readDsn', () => {
     ['a plain mail', crlf(['Subject: x', '', 'Final-Recipient: rfc822; a@example.com'])],
     ['a report without recipients', crlf(['Content-Type: message/delivery-status', '', 'Reporting-MTA: dns; x'])],
     ['nothing', Buffer.alloc(0)],
+    [
+      'a report under a header that no report has',
+      crlf([
+        `To: ${'a:'.repeat(50_000)}`,
+        'Content-Type: message/delivery-status',
+        '',
+        'Reporting-MTA: dns; x',
+        '',
+        'Final-Recipient: rfc822; a@example.com',
+      ]),
+    ],
     ['a header beyond all limits', Buffer.from(`X: ${'y'.repeat(3_000_000)}`)],
   ];
   for (const [title, raw] of none)

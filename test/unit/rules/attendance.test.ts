@@ -33,6 +33,18 @@ const table: readonly Row[] = [
   ['mail to a sub-address of an attendee is meant', invites(BOB), [BOB, 'bob+work@example.com'], meant(BOB)],
   ['the primary address wins over an alias before it', invites(ALIAS, BOB), ADDRESSES, meant(BOB)],
   ['the first of two aliases wins', invites('bob+a@example.com', ALIAS), ADDRESSES, meant('bob+a@example.com')],
+  [
+    'an attendee whose URI is no mailbox is meant by the one that EMAIL has',
+    { ...REQUEST, attendees: [{ uri: 'urn:uuid:1', email: BOB }] },
+    ADDRESSES,
+    { kind: 'meant', spelling: BOB, byEmail: true },
+  ],
+  [
+    'whoever stands in the EMAIL of another one’s mailbox is not meant',
+    { ...REQUEST, attendees: [{ ...user('petra@example.net'), email: BOB }] },
+    ADDRESSES,
+    NOT_INVITED,
+  ],
   ['whoever is not invited is not meant', invites('petra@example.net'), ADDRESSES, NOT_INVITED],
   ['the longer name of another is not meant', invites('bobby@example.com'), ADDRESSES, NOT_INVITED],
   ['the same name elsewhere is not meant', invites('bob@example.net'), ADDRESSES, NOT_INVITED],

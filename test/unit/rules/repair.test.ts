@@ -24,6 +24,8 @@ function posted(source: string | Buffer, charset?: string, context = CONTEXT) {
 const LATIN1_REQUEST = Buffer.from(REQUEST.replace('SUMMARY:Budget', 'SUMMARY:Büdget'), 'latin1');
 const replaced = (found: string, by: string) => REQUEST.replace(found, by);
 const request = (changes: Parameters<typeof event>[0]) => calendar('REQUEST', ...event(changes));
+const HANDED_ON = 'ATTENDEE;PARTSTAT=DELEGATED;DELEGATED-TO="mailto:d@e.org":mailto:bob@e.org';
+const DELEGATE = 'ATTENDEE;DELEGATED-FROM="mailto:bob@e.org":mailto:d@e.org';
 const ALARM = ['BEGIN:VALARM', 'ACTION:DISPLAY', 'TRIGGER:-PT5M', 'DESCRIPTION:Budget', 'END:VALARM', 'END:VEVENT'];
 
 test('an object that needs nothing is posted in its own octets', () => {
@@ -196,6 +198,12 @@ describe('each repair changes its own line and nothing else', () => {
       request({ ORGANIZER: ['ORGANIZER;CN=Olga:mailto:olga@example.org', 'ORGANIZER:MAILTO:Olga@example.org'] }),
       REQUEST,
       ['second-organizer 13: ORGANIZER stands twice, the second dropped'],
+    ],
+    [
+      'delegation',
+      calendar('REPLY', ...event({ ATTENDEE: [HANDED_ON, DELEGATE] })),
+      calendar('REPLY', ...event({ ATTENDEE: HANDED_ON })),
+      ['delegation 14: the ATTENDEE of the other side of a delegation dropped'],
     ],
     [
       'empty-property',

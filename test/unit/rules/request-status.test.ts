@@ -210,3 +210,14 @@ describe('what a recipient of a post is answered', () => {
   ];
   for (const [title, facts, expected] of table) test(title, () => expect(answerFor(facts)).toEqual(expected));
 });
+
+test('a mail that has left is answered 1.1, and 2.0 to a peer that wants it so; what is queued is 1.0 to both', () => {
+  const code = (state: 'delivered' | 'queued', sentStatus?: '1.1' | '2.0') =>
+    answerFor({ kind: 'mail', state }, sentStatus).code;
+  expect([code('delivered'), code('delivered', '2.0'), code('queued'), code('queued', '2.0')]).toEqual([
+    '1.1',
+    '2.0',
+    '1.0',
+    '1.0',
+  ]);
+});

@@ -384,6 +384,18 @@ describe('the body of a post', () => {
       'olga@example.org → urn:uuid:aa',
     ],
     [
+      'an ATTENDEE of another scheme is reached where EMAIL says, by either name',
+      body('REQUEST', { attendees: ['urn:uuid:AA'] }).replace('ATTENDEE:', 'ATTENDEE;EMAIL=bob@example.com:'),
+      headers({ recipients: users('urn:uuid:aa', BOB) }),
+      `olga@example.org → urn:uuid:aa ${BOB}`,
+    ],
+    [
+      'EMAIL of an ATTENDEE who has a mailbox names nobody else',
+      body('REQUEST', { attendees: [BOB] }).replace('ATTENDEE:', 'ATTENDEE;EMAIL=cat@example.com:'),
+      headers({ recipients: users(CAT) }),
+      `recipient-mismatch: found Recipient ${CAT}, wanted an ATTENDEE of the REQUEST`,
+    ],
+    [
       'a Recipient that is no address is nobody’s',
       body('REQUEST'),
       headers({ recipients: users('mailto:bob%0A@example.com') }),
@@ -577,6 +589,16 @@ describe('the body of a post', () => {
   ];
   for (const [title, source, right, expected, limits] of rows)
     test(title, () => expect(said(judge(source, right, limits))).toBe(expected));
+
+  test('names the mailbox of a Recipient of another scheme, where EMAIL has one', () => {
+    const source = body('REQUEST', { attendees: ['urn:uuid:AA'] }).replace(
+      'ATTENDEE:',
+      'ATTENDEE;EMAIL=bob@example.com:',
+    );
+    expect(judge(source, headers({ recipients: users('urn:uuid:aa') }))).toMatchObject({
+      recipients: [{ uri: 'urn:uuid:aa', mailbox: 'bob@example.com' }],
+    });
+  });
 
   test('that is right comes back whole', () => {
     const source = body('REQUEST');
