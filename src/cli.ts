@@ -17,6 +17,7 @@ import { addDoctorCommands } from './commands/doctor-commands.ts';
 import { CommandError, EX } from './commands/exit.ts';
 import { type ExplainOptions, explain } from './commands/explain.ts';
 import { type InjectOptions, inject } from './commands/inject.ts';
+import { showMeeting } from './commands/journal.ts';
 import { type LintOptions, lintMap, lookupMap } from './commands/map.ts';
 import { warn } from './commands/output.ts';
 import {
@@ -29,6 +30,7 @@ import {
 } from './commands/queue.ts';
 import { serve } from './commands/serve.ts';
 import { LdifError } from './directory/ldif.ts';
+import { OutboundKeyError } from './outbound-key.ts';
 
 type WithConfig = { readonly config?: string };
 
@@ -53,7 +55,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       warn(error.message);
       return error.exitCode;
     }
-    if (error instanceof LdifError) {
+    if (error instanceof LdifError || error instanceof OutboundKeyError) {
       warn(error.message);
       return EX.CONFIG;
     }
@@ -132,10 +134,23 @@ function commands(verdict: Verdict, findings: Verdict): Command {
       verdict(await inject(requireConfig(options.config).config, file, options)),
     );
   addQueueCommands(program, config, json);
+  addJournalCommands(program, config, json);
   addMapCommands(program, findings, config, json);
   addDirectoryCommands(program, verdict, findings, config, json);
   addDoctorCommands(program, findings, config, json);
   return program;
+}
+
+function addJournalCommands(program: Command, config: () => Option, json: () => Option): void {
+  const journal = program.command('journal').description('look at what is remembered of meetings');
+  journal
+    .command('show <uid>')
+    .description('one meeting: who invited whom, what was answered, which mails and posts have left; changes nothing')
+    .addOption(config())
+    .addOption(json())
+    .action((uid: string, options: WithConfig & { json?: boolean }) =>
+      showMeeting(requireConfig(options.config).config, uid, options),
+    );
 }
 
 function addMapCommands(program: Command, findings: Verdict, config: () => Option, json: () => Option): void {

@@ -5,7 +5,7 @@ import { SmtpReceiver } from '../channel/smtp/receive.ts';
 import { changes } from './config/diff.ts';
 import type { HostPort } from './config/kinds.ts';
 import type { Config, ListenerConfig } from './config/options.ts';
-import { examineLimits } from './config/policy.ts';
+import { examineLimits, isVerp } from './config/policy.ts';
 import { LdifError } from './directory/ldif.ts';
 import { createAcceptor } from './flow/accept.ts';
 import { attempt } from './flow/attempt.ts';
@@ -13,6 +13,7 @@ import { Generations, type Use } from './flow/generation.ts';
 import { MovePoller } from './flow/moves.ts';
 import { createPostAcceptor } from './flow/take-post.ts';
 import type { Log } from './observe/log.ts';
+import { OutboundKeyError } from './outbound-key.ts';
 import { changesOf, closeParts, contextOf, openParts, type Parts } from './parts.ts';
 import { Runner } from './queue/runner.ts';
 import { openSqliteStore } from './queue/sqlite.ts';
@@ -49,7 +50,8 @@ export type ReloadResult =
 /**
  * Builds a gateway from its configuration and starts it.
  * @throws StoreLockedError when another process serves the same queue; LdifError when the directory is a file that
- *   cannot be used; ListenError when a port is taken; what the file system says of the queue's folder
+ *   cannot be used; OutboundKeyError when the secret of `outbound` is no such thing; ListenError when a port is taken;
+ *   what the file system says of the queue's folder
  */
 export async function startGateway(config: Config, log: Log): Promise<Gateway> {
   let parts = await openParts(config, log);
@@ -113,7 +115,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     try {
       parts = await openParts(next, log, before);
     } catch (error) {
-      if (!(error instanceof LdifError)) throw error;
+      if (!(error instanceof LdifError || error instanceof OutboundKeyError)) throw error;
       return { ok: false, errors: error.message.split('\n') };
     }
     const after = parts;
@@ -242,6 +244,7 @@ function openReceiver(
   return new SmtpReceiver(
     {
       ...rest,
+      verp: isVerp(listener),
       hostname: running().hostname,
       host: address.host,
       port: address.port,

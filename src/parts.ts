@@ -10,7 +10,9 @@ import type { Directory } from './directory/directory.ts';
 import { openDirectory } from './directory/open.ts';
 import type { FlowContext } from './flow/context.ts';
 import { Lanes } from './flow/dispatch.ts';
+import type { Outbound } from './imip/mail.ts';
 import type { Log } from './observe/log.ts';
+import { openOutbound } from './outbound.ts';
 import { type Outside, openOutside } from './outside.ts';
 
 /** What a gateway opens for one configuration, and shares with the next one where that says the same. */
@@ -22,11 +24,14 @@ export type Parts = {
   readonly outside: Outside;
   readonly channels: Channels;
   readonly lanes: Lanes;
+  /** Absent where none is configured. */
+  readonly outbound?: Outbound;
 };
 
 /**
  * @param before open already; what is the same is taken from there
- * @throws LdifError when the directory is a file that cannot be used; nothing is open then that was not before
+ * @throws LdifError when the directory is a file that cannot be used, OutboundKeyError when the secret of `outbound` is
+ *   no such thing; nothing is open then that was not before
  */
 export async function openParts(config: Config, log: Log, before?: Parts): Promise<Parts> {
   const contents = await digests(directoryFiles(config.directory));
@@ -34,16 +39,19 @@ export async function openParts(config: Config, log: Log, before?: Parts): Promi
   /** What of `before` still counts, none of these options being different. */
   const keeps = <T>(part: T | undefined, ...options: OptionPath[]): T | undefined =>
     changed.some((path) => options.some((option) => isWithin(path, option))) ? undefined : part;
+  const outbound = await openOutbound(config, before?.outbound);
+  const outboundPart = outbound === undefined ? {} : { outbound };
   const directory =
     (changedFiles(before?.contents ?? contents, contents).length === 0
       ? keeps(before?.directory, ['directory'], ['domains'])
       : undefined) ?? (await openDirectory(config, log));
   const outside = keeps(before?.outside, ...OUTSIDE) ?? openOutside(config, log);
   if (before !== undefined && outside === before.outside && keeps(true, ['next-hop'], ['smart-host'], ...POSTING)) {
-    return { config, directory, contents, outside, channels: before.channels, lanes: before.lanes };
+    const { channels, lanes } = before;
+    return { config, directory, contents, outside, channels, lanes, ...outboundPart };
   }
   const channels = openChannels(config, outside.connector, log);
-  return { config, directory, contents, outside, channels, lanes: new Lanes(channels.lanesOf) };
+  return { config, directory, contents, outside, channels, lanes: new Lanes(channels.lanesOf), ...outboundPart };
 }
 
 const ischedule = (...options: readonly string[]): readonly OptionPath[] =>
@@ -73,7 +81,7 @@ export async function closeParts({ directory, outside, channels, lanes }: Parts,
 }
 
 /** The part of the flow's context that comes from the configuration. */
-export function contextOf({ config, directory, outside, channels, lanes }: Parts) {
+export function contextOf({ config, directory, outside, channels, lanes, outbound }: Parts) {
   const { queue } = config;
   return {
     hostname: config.hostname,
@@ -83,6 +91,7 @@ export function contextOf({ config, directory, outside, channels, lanes }: Parts
     ...(outside.discovery === undefined ? {} : { discovery: outside.discovery }),
     poster: channels.poster,
     hop: channels.hop,
+    ...(outbound === undefined ? {} : { outbound }),
     retry: {
       post: { delaysMs: queue.postRetryMs, lifetimeMs: queue.postLifetimeMs },
       mail: { delaysMs: queue.mailRetryMs, lifetimeMs: queue.mailLifetimeMs },

@@ -162,6 +162,7 @@ async function ask(
     object: posted.object,
     content: body,
     waitMs: peer.answerWaitMs,
+    ...(peer.sentStatus === undefined ? {} : { sentStatus: peer.sentStatus }),
     signal,
   });
 }

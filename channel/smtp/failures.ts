@@ -56,8 +56,14 @@ export function outcomesOf(
     if (replies.data === undefined) return silence();
     if (!/^[23]/.test(replies.data)) return fromReply('message', replies.data, relay);
     const end = replies.end[place];
-    return end === undefined ? silence() : fromReply(protocol === 'lmtp' ? 'recipient' : 'message', end, relay);
+    if (end !== undefined) return fromReply(protocol === 'lmtp' ? 'recipient' : 'message', end, relay);
+    return replies.trouble?.kind === 'unreadable' ? silence() : inDoubt(silence());
   });
+}
+
+/** No word came after the content had begun to leave: who looks for the cause of a mail that came twice finds it here. */
+function inDoubt(outcome: Outcome): Outcome {
+  return { ...outcome, reason: `${outcome.reason}; it may have the message, which may arrive twice` };
 }
 
 /** The outcome of a reply. A refusal by the server as such is about our set-up, and never fails a user's mail. */

@@ -7,6 +7,8 @@ import type { Offers, Plan } from './relaying.ts';
 export type SmtpHopOptions = {
   readonly host: string;
   readonly port: number;
+  /** The same service elsewhere, with the same options: tried in this order where the one before cannot be used. */
+  readonly fallbacks?: readonly { readonly host: string; readonly port: number }[];
   readonly protocol: 'smtp' | 'lmtp';
   /**
    * `starttls`: TLS where it is offered; the certificate is then checked only with `ca` or `auth`, since who can forge

@@ -56,8 +56,9 @@ export class SmtpListener extends SMTPServer {
     this.#clients = parseNetworks(settings.clients);
     this.#xforward = parseNetworks(settings.xforward);
     this.#xclient = parseNetworks(settings.xclient);
-    const { name, protocol, mode, origin, copyDomains, hostname, maxSizeBytes, maxRecipients } = settings;
-    const listener = { name, protocol, mode, origin, copyDomains };
+    const { name, protocol, mode, origin, copyDomains, verp, hostname } = settings;
+    const { maxSizeBytes, maxRecipients } = settings;
+    const listener = { name, protocol, mode, origin, copyDomains, ...(verp === undefined ? {} : { verp }) };
     this.context = { listener, acceptor, log, hostname, maxSizeBytes, maxRecipients };
   }
 

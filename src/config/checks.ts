@@ -2,6 +2,7 @@ import { error, type Finding, isLoopback, plainHost, warning } from './finding.t
 import { checkISchedule, checkKeyPair } from './ischedule-checks.ts';
 import type { HostPort } from './kinds.ts';
 import type { Config, DirectoryConfig, HopConfig, ListenerConfig } from './options.ts';
+import { checkOutbound } from './outbound-checks.ts';
 import type { OptionPath } from './problem.ts';
 
 /** Every contradiction between options that are right one by one. */
@@ -18,6 +19,7 @@ export function crossCheck(config: Config): readonly Finding[] {
     ...checkServiceAddress(config),
     ...checkISchedule(config),
     ...checkWaysOut(config),
+    ...checkOutbound(config),
   ];
 }
 
@@ -153,25 +155,24 @@ function checkHop(config: Config, name: 'next-hop' | 'smart-host', hop: HopConfi
     found.push(error(at('user'), 'has no password, need password beside it', at('password')));
   if (hop.password !== undefined && hop.user === undefined)
     found.push(error(at('password'), 'there is nobody to log in as, need user beside it', at('user')));
-  if (hop.password !== undefined && (hop.tls === 'none' || hop.tls === 'starttls') && !isLoopback(hop.address.host)) {
-    found.push(
-      warning(
-        at('password'),
-        `may go to ${hop.address.host} in clear; set tls: require or tls: implicit`,
-        at('tls'),
-        at('address'),
-      ),
-    );
+  const places = [
+    { path: at('address'), address: hop.address },
+    ...(hop.fallbacks ?? []).map((address, index) => ({ path: [name, 'fallbacks', index], address })),
+  ];
+  const far = places.find(({ address }) => !isLoopback(address.host));
+  if (hop.password !== undefined && (hop.tls === 'none' || hop.tls === 'starttls') && far !== undefined) {
+    const text = `may go to ${far.address.host} in clear; set tls: require or tls: implicit`;
+    found.push(warning(at('password'), text, at('tls'), far.path));
   }
-  config.listeners.forEach((listener, index) => {
-    if (!reaches(hop.address, listener.address, config.hostname)) return;
-    found.push(
-      error(
-        at('address'),
-        `${hostPortText(hop.address)} is our own listener ${listener.name}: mail would run in a circle; name the mail server behind us`,
-        ['listeners', index, 'address'],
-      ),
-    );
+  places.forEach(({ path, address }, place) => {
+    config.listeners.forEach((listener, index) => {
+      if (!reaches(address, listener.address, config.hostname)) return;
+      const text = `${hostPortText(address)} is our own listener ${listener.name}: mail would run in a circle; name the mail server behind us`;
+      found.push(error(path, text, ['listeners', index, 'address']));
+    });
+    if (places.slice(0, place).some((earlier) => hostPortText(earlier.address) === hostPortText(address))) {
+      found.push(error(path, `${hostPortText(address)} stands here a second time, need each once`, at('address')));
+    }
   });
   return found;
 }

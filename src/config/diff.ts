@@ -135,7 +135,7 @@ function recordWords(field: AnyField, found: Readonly<Record<string, unknown>>):
     if (typeof found.host === 'string') {
       return `${found.host.includes(':') ? `[${found.host}]` : found.host}:${String(found.port)}`;
     }
-    return JSON.stringify(found);
+    return typeof found.folder === 'string' ? found.folder : JSON.stringify(found);
   }
   const variant = shape.kind === 'variants' ? String(found[shape.key]) : undefined;
   const fields = shape.kind === 'variants' && variant !== undefined ? fieldsOf(shape.of[variant]) : fieldsOf(field);

@@ -252,6 +252,9 @@ function mapping() {
         'The attribute that names the calendar server of one user, as a back end or a URL with options, before all else',
       ),
       'mail-host': orNone('The attribute with the host of the mailbox'),
+      language: orNone(
+        'The attribute with the languages that the user reads, in which mail to him is worded; preferredLanguage in every preset',
+      ),
       key: orNone('The attribute that never changes over a user’s life'),
     },
     { doc: 'Changes to the preset; what is not named here stays.' },

@@ -2,8 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import { isIP, isIPv6 } from 'node:net';
 import { loadSigningKey, MIN_SIGNING_BITS } from '../../channel/ischedule/dkim/key-pair.ts';
 import { parseKeyRecord } from '../../channel/ischedule/dkim/key-record.ts';
-import { normalizeDomain } from '../mail/address.ts';
+import { canonicalAddress, domainOf, normalizeDomain } from '../mail/address.ts';
 import { parseNetworks } from '../mail/network.ts';
+import { verpProblem } from '../mail/verp.ts';
 import { type Field, type Reading, value } from './field.ts';
 import { alternatives, shown } from './problem.ts';
 import { fileErrorText, resolveSecret, Secret, type SecretSources } from './secrets.ts';
@@ -166,6 +167,15 @@ export function readDomain(given: string): string | undefined {
   return /^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(normal) ? normal : undefined;
 }
 
+/** The mailbox that VERP addresses are made of. @returns it with its domain normalised */
+export function verpBase(about: About): Field<string, '', false> {
+  return words({ ...about, form: 'a mail address, such as calendar@example.com' }, (given) => {
+    if (readDomain(domainOf(given)) === undefined) return { ok: false };
+    const why = verpProblem(given);
+    return why === undefined ? { ok: true, value: canonicalAddress(given) } : { ok: false, why };
+  });
+}
+
 export type HostPort = { readonly host: string; readonly port: number };
 
 /**
@@ -230,6 +240,15 @@ export function url(schemes: readonly string[], about: About & { readonly bare?:
 /** A file or folder that need not exist. @returns its absolute path */
 export function path(site: Site, about: About): Field<string, '', false> {
   return words({ ...about, form: 'a path' }, (given) => ({ ok: true, value: site.absolute(given) }));
+}
+
+/** A folder that is read now, by `read`. */
+export function folder<T>(
+  site: Site,
+  about: About & { readonly form: string },
+  read: (absolutePath: string) => Reading<T>,
+): Field<T, '', false> {
+  return words(about, (given) => read(site.absolute(given)));
 }
 
 /** A file that is read now. */

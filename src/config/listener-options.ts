@@ -6,6 +6,7 @@ import {
   count,
   domain,
   duration,
+  flag,
   hostPort,
   network,
   privateKey,
@@ -38,6 +39,11 @@ export function listener(site: Site) {
         doc: 'Whose mail it takes: `inside` is for calendar servers and authenticated submission.',
         default: 'outside',
       }),
+      verp: optional(
+        flag({
+          doc: 'Whether invitations that go to their recipients as mail alone, not into a calendar, get an envelope sender of ours, so that a bounce finds its attendee; needs `outbound`. When absent: yes with `origin: inside`.',
+        }),
+      ),
       clients: list(network({ doc: 'A client.' }), {
         doc: 'Who may connect and relay.',
         default: ['127.0.0.0/8', '::1'],

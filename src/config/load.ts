@@ -14,7 +14,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * The configuration, or every error in it. Each text begins with file and line. `files` are those with a site's data
- * that change while the gateway runs: domain map, directory, who is being moved.
+ * that change while the gateway runs: domain map, directory, templates, who is being moved.
  */
 export type Loaded =
   | {
@@ -96,9 +96,13 @@ function checkAll(input: unknown, site: Site, place: Place): Loaded {
   return { ok: true, config: deepFreeze(result.value), warnings, files: dataFiles(result.value) };
 }
 
-function dataFiles({ calendar, directory }: Config): readonly string[] {
+function dataFiles({ calendar, directory, outbound }: Config): readonly string[] {
   const map = calendar.domainMap?.file;
-  return [...(map === undefined ? [] : [map]), ...directoryFiles(directory)];
+  return [
+    ...(map === undefined ? [] : [map]),
+    ...directoryFiles(directory),
+    ...(outbound?.templates === undefined ? [] : outbound.templates.files),
+  ];
 }
 
 /** Files that the directory is read from when it is opened. */

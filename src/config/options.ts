@@ -21,12 +21,16 @@ import {
 } from './kinds.ts';
 import { listener } from './listener-options.ts';
 import { domainMapFile } from './map-file.ts';
+import { outbound } from './outbound-options.ts';
 
 /** The checked configuration: durations in ms, sizes in octets, paths absolute, secrets wrapped, deeply frozen. */
 export type Config = Value<ReturnType<typeof options>>;
 export type ListenerConfig = Config['listeners'][number];
 export type DirectoryConfig = NonNullable<Config['directory']>;
-export type HopConfig = NonNullable<Config['smartHost']>;
+export type SmartHostConfig = NonNullable<Config['smartHost']>;
+/** What next hop and smart host have in common. */
+export type HopConfig = Omit<SmartHostConfig, 'fallbacks'> & Partial<Pick<SmartHostConfig, 'fallbacks'>>;
+export type OutboundConfig = NonNullable<Config['outbound']>;
 export type PeerConfig = Config['ischedule']['peers'][number];
 export type ServerConfig = Config['ischedule']['servers'][number];
 export type ServiceConfig = NonNullable<Config['http']['service']>;
@@ -62,6 +66,7 @@ export function options(site: Site) {
       dns: dns(),
       'next-hop': optional(nextHop(site)),
       'smart-host': optional(smartHost(site)),
+      outbound: optional(outbound(site)),
       queue: queue(),
       annotate: section(
         {
@@ -201,7 +206,14 @@ function nextHop(site: Site) {
 
 function smartHost(site: Site) {
   return section(
-    { address: hostPort({ doc: 'The mail server for all other domains.' }), ...hop(site) },
+    {
+      address: hostPort({ doc: 'The mail server for all other domains.' }),
+      fallbacks: list(hostPort({ doc: 'Another.' }), {
+        doc: 'Mail servers that are tried in this order where the one before cannot be reached, with the same options.',
+        default: [],
+      }),
+      ...hop(site),
+    },
     { doc: 'Where delivery reports and mail for other domains go; the next hop when absent.' },
   );
 }

@@ -1,4 +1,4 @@
-import { CANONICALIZATIONS, DIALECTS } from '../../rules/peer.ts';
+import { CANONICALIZATIONS, DIALECTS, SENT_STATUSES } from '../../rules/peer.ts';
 import { ORIGINS } from '../queue/store.ts';
 import { list, optional, section } from './field.ts';
 import {
@@ -77,6 +77,10 @@ export function peer(site: Site) {
         default: '5s',
         min: '0s',
         max: '5m',
+      }),
+      'sent-status': choice(SENT_STATUSES, {
+        doc: 'How it is told that a mail has left for a recipient: `1.1` (sent); `2.0` for a server that takes nothing else for success.',
+        default: '1.1',
       }),
       networks: list(network({ doc: 'An address.' }), {
         doc: 'Proof by address: where its connections come from.',

@@ -25,6 +25,7 @@ export function policyOf(config: Config): Policy {
     homes,
     catchAll: config.directory?.catchAll ?? 'mail',
     ...(discover.length === 0 ? {} : { discover }),
+    ...(config.outbound === undefined ? {} : { unknownUid: config.outbound.unknownUid }),
   };
 }
 
@@ -58,6 +59,7 @@ export function mappingOf(chosen: NonNullable<Config['directory']>): SchemaMappi
     moving: change.moving?.attribute === 'none' ? undefined : (change.moving ?? preset.moving),
     serverAttribute: named(change.server, preset.serverAttribute),
     mailHostAttribute: named(change.mailHost, preset.mailHostAttribute),
+    languageAttribute: named(change.language, preset.languageAttribute),
     keyAttribute: named(change.key, preset.keyAttribute),
     domains: usualDomains,
   });
@@ -94,6 +96,11 @@ type Present<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
 /** The same without the properties that are undefined. */
 function withoutAbsent<T extends object>(whole: T): Present<T> & Absent<T> {
   return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== undefined)) as Present<T> & Absent<T>;
+}
+
+/** Whether invitations that leave by this listener get an envelope sender of ours. */
+export function isVerp({ verp, origin }: Pick<ListenerConfig, 'verp' | 'origin'>): boolean {
+  return verp ?? origin === 'inside';
 }
 
 /** Names of the status headers, as configured. */

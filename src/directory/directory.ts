@@ -32,6 +32,8 @@ export type Entry = {
   /** Per-user override: the name of a back end, or a URL with options as a domain map line has them. */
   readonly server?: string;
   readonly mailHost?: string;
+  /** What he reads: language tags (BCP 47), the most wished first; absent when the entry says nothing. */
+  readonly languages?: readonly string[];
   /** Of a group. */
   readonly group?: GroupFacts;
 };

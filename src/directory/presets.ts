@@ -44,6 +44,7 @@ const sun: SchemaMapping = {
   markerAttribute: 'davStore',
   moving: { attribute: 'mailUserStatus', value: 'hold' },
   mailHostAttribute: 'mailHost',
+  languageAttribute: 'preferredLanguage',
   keyAttribute: 'davUniqueId',
 };
 
@@ -84,6 +85,7 @@ const openldap: SchemaMapping = {
   },
   statusAttributes: [],
   mailHostAttribute: 'mailHost',
+  languageAttribute: 'preferredLanguage',
 };
 
 /** Mailboxes by msExchRecipientTypeDetails, in this forest and remote. */
@@ -133,6 +135,7 @@ const activeDirectory: SchemaMapping = {
       ],
     },
   ],
+  languageAttribute: 'preferredLanguage',
   keyAttribute: 'objectGUID',
 };
 

@@ -1,4 +1,5 @@
 import { canonicalAddress, domainOf, parseAddress } from '../mail/address.ts';
+import { acceptedLanguages } from '../mail/language-tag.ts';
 import type { Entry, GroupFacts, StatusValue } from './directory.ts';
 
 /** Whether an entry has an attribute, with one of the values when they are given. */
@@ -93,6 +94,8 @@ export type SchemaMapping = {
   /** The attribute and value that mark a user as being moved. That value is then no status. */
   readonly moving?: { readonly attribute: string; readonly value: string };
   readonly mailHostAttribute?: string;
+  /** Which languages the user reads, as in Accept-Language (RFC 2798 §2.7). */
+  readonly languageAttribute?: string;
   /** Overrides for one user where his calendar is: name of a back end, or a URL with options. */
   readonly serverAttribute?: string;
   /** Absent: domains have no entries. */
@@ -123,6 +126,7 @@ export function neededAttributes(mapping: SchemaMapping): readonly string[] {
     mapping.moving?.attribute,
     mapping.serverAttribute,
     mapping.mailHostAttribute,
+    mapping.languageAttribute,
     ...groups.memberDns,
     ...groups.memberAddresses,
     ...groups.memberUrls,
@@ -171,6 +175,7 @@ export function entryReader(
     const marker = firstValue(record, mapping.markerAttribute);
     const server = firstValue(record, mapping.serverAttribute);
     const mailHost = firstValue(record, mapping.mailHostAttribute);
+    const languages = acceptedLanguages(firstValue(record, mapping.languageAttribute) ?? '');
     const isMoving = moving !== undefined && satisfies(record, { attribute: moving.attribute, values: [moving.value] });
     return {
       entry: {
@@ -185,6 +190,7 @@ export function entryReader(
         ...(marker === undefined ? {} : { marker }),
         ...(server === undefined || server === '' ? {} : { server }),
         ...(mailHost === undefined ? {} : { mailHost }),
+        ...(languages.length === 0 ? {} : { languages }),
         ...(kind === 'group' ? { group: groupFacts(record, mapping.groups, mostMembers) } : {}),
       },
       addresses: sources,

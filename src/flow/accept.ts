@@ -1,10 +1,11 @@
 import { userOf } from '../../rules/decide.ts';
 import type { Lookup } from '../directory/directory.ts';
-import { domainOf } from '../mail/address.ts';
+import { domainOf, sameAddress } from '../mail/address.ts';
 import { annotationFields } from '../mail/annotate.ts';
 import { type Reply, reply } from '../mail/status.ts';
 import type { Claim, Delivery, Message, NewDelivery, StoredBody } from '../queue/store.ts';
 import type { Acceptor, Incoming, ListenerFacts } from './acceptor.ts';
+import { addresseeOf } from './addressee.ts';
 import { abandon, answer } from './answer.ts';
 import { attempt } from './attempt.ts';
 import type { FlowContext } from './context.ts';
@@ -12,6 +13,7 @@ import { identify } from './facts.ts';
 import type { Use } from './generation.ts';
 import { type Received, receive } from './intake.ts';
 import { isPostmaster, judgeRcpt } from './rcpt.ts';
+import { returnAddress } from './returns.ts';
 import { Session } from './sessions.ts';
 import { awaited } from './settle.ts';
 
@@ -57,8 +59,13 @@ async function take(
     return every(looping);
   }
   const message = messageOf(context.store.newId(receivedAt), receivedAt, incoming, received);
-  const known = message.uid === undefined ? NOBODY : await identify(context, envelope.recipients, incoming.signal);
-  const deliveries = newDeliveries(context, message, known, options.hasRoom());
+  const object = received.examination.kind === 'object' ? received.examination.object : undefined;
+  const own = context.outbound?.address;
+  const addressees = envelope.recipients.map(({ address }) =>
+    addresseeOf(own, context.store, message, object, address),
+  );
+  const known = message.uid === undefined ? NOBODY : await identify(context, addressees, incoming.signal);
+  const deliveries = newDeliveries(context, message, addressees, known, options.hasRoom());
   logUnscheduled(context, message, received, deliveries);
   const { body, stored, claimed } = await enqueue(context, received, message, deliveries);
 
@@ -124,7 +131,7 @@ function messageOf(
   { listener, client, envelope }: Incoming,
   received: Received,
 ): Message {
-  const { examination, messageId, deliveredTo, size, eightBit, hops } = received;
+  const { examination, messageId, deliveredTo, answer: answered, size, eightBit, hops } = received;
   const object = examination.kind === 'object' ? examination.object : undefined;
   return {
     id,
@@ -140,6 +147,8 @@ function messageOf(
     passes: hops.own,
     ...(messageId === undefined ? {} : { messageId }),
     ...(object === undefined ? {} : { uid: object.uid, method: object.method }),
+    ...(object === undefined || listener.verp !== true ? {} : { verp: true }),
+    ...answered,
     ...(object === undefined || deliveredTo.length === 0 ? {} : { deliveredTo }),
     ...(object?.endsAtMs === undefined ? {} : { endsAtMs: object.endsAtMs }),
   };
@@ -177,19 +186,28 @@ async function enqueue(
   }
 }
 
+/** @param addressees who each recipient stands for, by position */
 function newDeliveries(
   context: FlowContext,
   message: Message,
+  addressees: readonly string[],
   known: ReadonlyMap<number, Lookup>,
   claim: boolean,
 ): NewDelivery[] {
   const { mode, envelope, receivedAt, uid } = message;
   return envelope.recipients.flatMap(({ address }, position): NewDelivery[] => {
-    const common = { position, dueAt: receivedAt, claim };
-    const ours = context.policy.domains.has(domainOf(address));
+    const addressee = addressees[position] ?? address;
+    const isAnother = addressee !== address;
+    // Who is named himself gets it once.
+    if (isAnother && envelope.recipients.some((one) => sameAddress(one.address, addressee))) return [];
+    const common = { position, dueAt: receivedAt, claim, ...(isAnother ? { recipient: addressee } : {}) };
+    // Whatever the message holds: what came back is no calendar's, and a forged address, which only `copy` takes, nobody's.
+    const returned = returnAddress(context.outbound, address);
+    if (returned !== undefined) return returned.kind === 'forged' ? [] : [{ ...common, kind: 'mail', route: 'return' }];
+    const ours = context.policy.domains.has(domainOf(addressee));
     const mail: NewDelivery = { ...common, kind: 'mail', route: ours ? 'next-hop' : 'smart-host' };
     if (mode === 'final' && isPostmaster(address)) return [mail];
-    const user = userOf(address, known.get(position), context.policy);
+    const user = userOf(addressee, known.get(position), context.policy);
     const post: NewDelivery = {
       ...common,
       kind: 'post',

@@ -8,6 +8,8 @@ export type ListenerFacts = {
   readonly protocol: 'smtp' | 'lmtp';
   readonly mode: Mode;
   readonly origin: Origin;
+  /** Whether calendar mail that came in by it leaves with VERP addresses as envelope senders. */
+  readonly verp?: boolean;
   /** `copy` only: domain of the duplicate → domain of the user. */
   readonly copyDomains: ReadonlyMap<string, string>;
 };

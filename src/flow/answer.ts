@@ -5,6 +5,7 @@ import type { ListenerFacts } from './acceptor.ts';
 import type { FlowContext } from './context.ts';
 import type { SessionResult } from './sessions.ts';
 import { toldOf } from './settle.ts';
+import { reportFailures } from './tell-organizer.ts';
 
 /**
  * The session's reply: what is known by now; failures it does not tell go out by DSN (RFC 5321 §6.1, RFC 2033 §4.2).
@@ -73,6 +74,6 @@ export async function tellByDsn(
       lines.some((line) => line.delivery.id === deliveryId) ? ('dsn' as const) : ('nobody' as const),
     ]),
   );
-  await context.store.tell(told, lines.length === 0 ? [] : [await context.report(message, lines)]);
+  await context.store.tell(told, lines.length === 0 ? [] : await reportFailures(context, message, lines));
   context.poke();
 }

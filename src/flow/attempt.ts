@@ -9,6 +9,7 @@ import type { Claim, Delivery, DeliveryState } from '../queue/store.ts';
 import type { Content, FlowContext } from './context.ts';
 import { type MailCopy, passOn } from './mails.ts';
 import { carryOutPosts, decidePosts } from './posts.ts';
+import { isPassedOn, returnAddress, takeReturns } from './returns.ts';
 import { type Result, settle } from './settle.ts';
 
 /** What is known of a recipient's post when his mail is about to go. */
@@ -33,7 +34,8 @@ export async function attempt(
   const { message } = claim;
   const startedAt = context.clock();
   const posts = claim.deliveries.filter((delivery) => delivery.kind === 'post');
-  const mails = claim.deliveries.filter((delivery) => delivery.kind === 'mail');
+  const mails = claim.deliveries.filter((delivery) => delivery.kind === 'mail' && delivery.route !== 'return');
+  const returns = claim.deliveries.filter((delivery) => delivery.route === 'return');
   const content = await contentOf(context, claim);
   const done = async (results: readonly Result[]): Promise<void> => settle(context, message, results, startedAt);
   const views = new Map<number, PostView>();
@@ -80,7 +82,7 @@ export async function attempt(
     ]);
   };
   try {
-    await allSettled([posting(), mailing()]);
+    await allSettled([posting(), mailing(), takeReturns(context, message, returns, done, signal)]);
   } finally {
     wait.cancel();
   }
@@ -102,6 +104,8 @@ function deadline(waitMs: number): { readonly over: Promise<undefined>; cancel()
 async function contentOf(context: FlowContext, { message, deliveries }: Claim): Promise<Content | undefined> {
   const kept = context.contents.get(message.id);
   if (kept !== undefined) return kept;
+  // What came back is read for another purpose.
+  if (deliveries.every(({ route }) => route === 'return')) return undefined;
   // Mail that is only passed on is streamed.
   if (message.uid === undefined && !deliveries.some((delivery) => delivery.kind === 'post')) return undefined;
   const bytes = await context.store.body(message.id);
@@ -125,6 +129,9 @@ function isAnnotated(
 ): boolean {
   // What goes by mail in place of a post has no calendar entry to tell of.
   if (claim.message.uid === undefined || claim.message.mode === 'relay') return false;
+  // What came to a VERP address has no post; an answer to the gateway's own mailbox has one.
+  const came = claim.message.envelope.recipients[mail.position]?.address ?? '';
+  if (isPassedOn(claim.message, mail) && returnAddress(context.outbound, came) !== undefined) return false;
   const view = views.get(mail.position) ?? storedView(context, claim, mail);
   if (view !== undefined) views.set(mail.position, view);
   if (view?.decision !== undefined) return view.decision.annotate;

@@ -3,6 +3,7 @@ import type { Discovered } from '../../rules/coexistence.ts';
 import type { Policy } from '../../rules/decide.ts';
 import type { RetryPlan } from '../../rules/retry.ts';
 import type { Directory } from '../directory/directory.ts';
+import type { Outbound } from '../imip/mail.ts';
 import type { ExamineLimits } from '../itip/extract.ts';
 import type { Examination } from '../itip/message.ts';
 import type { AnnotationNames } from '../mail/annotate.ts';
@@ -37,6 +38,8 @@ export type FlowContext = {
   readonly hop: (route: 'next-hop' | 'smart-host') => Hop;
   /** Composes a DSN as a message to be queued, from the null reverse-path. */
   readonly report: (message: Message, lines: readonly ReportLine[]) => Promise<NewMessage>;
+  /** How mail that we compose speaks; absent where none is configured: then what is mailed is the plain object. */
+  readonly outbound?: Outbound;
   readonly retry: { readonly post: RetryPlan; readonly mail: RetryPlan };
   readonly annotation: AnnotationNames;
   readonly annotateWaitMs: number;

@@ -1,5 +1,6 @@
 import { judgeAttendance } from '../../rules/attendance.ts';
 import { type Discovered, homeOf } from '../../rules/coexistence.ts';
+import type { Remembered } from '../../rules/correlate.ts';
 import {
   decide,
   type ListClaim,
@@ -14,7 +15,6 @@ import type { Directory, Entry, Expansion, Lookup, LookupOptions } from '../dire
 import { type Examination, isByAttendee, type SchedulingObject } from '../itip/message.ts';
 import { addressKey, domainOf, sameAddress } from '../mail/address.ts';
 import type { Decision } from '../mail/disposition.ts';
-import type { EnvelopeRecipient } from '../mail/envelope.ts';
 import type { Message, Store } from '../queue/store.ts';
 import type { Discovery } from './context.ts';
 
@@ -22,13 +22,16 @@ import type { Discovery } from './context.ts';
 export type Sources = {
   readonly policy: Policy;
   readonly directory: Pick<Directory, 'lookup' | 'expand'>;
-  readonly store: Pick<Store, 'ledger' | 'spelling' | 'passedTo'>;
+  readonly store: Pick<Store, 'ledger' | 'spelling' | 'passedTo' | 'meeting' | 'sendings'>;
   /** Absent where no rule allows to look for a service. */
   readonly discovery?: Discovery;
 };
 
 /** What a decision needs of the message; `id` once it is in the queue. */
-export type MessageFacts = Pick<Message, 'mode' | 'origin' | 'passes' | 'messageId' | 'deliveredTo'> & {
+export type MessageFacts = Pick<
+  Message,
+  'mode' | 'origin' | 'passes' | 'messageId' | 'deliveredTo' | 'from' | 'references'
+> & {
   readonly id?: string;
 };
 
@@ -73,13 +76,13 @@ const IDENTIFY_WAIT_MS = 500;
  */
 export async function identify(
   sources: Pick<Sources, 'policy' | 'directory'>,
-  recipients: readonly Pick<EnvelopeRecipient, 'address'>[],
+  recipients: readonly string[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<number, Lookup>> {
   const known = new Map<number, Lookup>();
   const over = Promise.withResolvers<void>();
   const timer = setTimeout(over.resolve, IDENTIFY_WAIT_MS);
-  const asked = recipients.map(async ({ address }, position) => {
+  const asked = recipients.map(async (address, position) => {
     const lookup = await lookUp(sources, address, signal);
     if (lookup !== undefined) known.set(position, lookup);
   });
@@ -118,8 +121,13 @@ export async function judge(
   const user = userOf(recipient, lookup, policy);
   const lists = await claimLists(sources, message, object, post, lookup, signal);
   const invitedAs = invitedSpelling(sources, object);
+  const remembered = recall(store, message, object);
+  const { from, references } = message;
   const question: Question = {
     ...common,
+    ...(remembered === undefined ? {} : { remembered }),
+    ...(from === undefined ? {} : { from }),
+    ...(references === undefined ? {} : { references }),
     ledger: user === undefined ? [] : store.ledger(user, object.uid),
     ...(lookup === undefined ? {} : { lookup }),
     ...(lists.length === 0 ? {} : { lists }),
@@ -166,7 +174,7 @@ function once<T>(asked: Map<string, Promise<T>>, key: string, ask: () => Promise
 }
 
 /** The one entry that a look-up found, when it found one. */
-function onlyEntry(lookup: Lookup | undefined): Entry | undefined {
+export function onlyEntry(lookup: Lookup | undefined): Entry | undefined {
   return lookup?.kind === 'found' && lookup.entries.length === 1 ? lookup.entries[0] : undefined;
 }
 
@@ -238,8 +246,49 @@ function hasPassedBefore(store: Sources['store'], message: MessageFacts, post: P
   return !isByList && recipients.has(recipient);
 }
 
+const recalled = new WeakMap<
+  Pick<MessageFacts, 'from' | 'references'>,
+  { readonly remembered: Remembered | undefined }
+>();
+
+/** What the journal holds of that which a message answers: looked up once for all its recipients. */
+export function recall(
+  store: Pick<Store, 'meeting' | 'sendings'>,
+  message: Pick<MessageFacts, 'from' | 'references'>,
+  object: SchedulingObject,
+): Remembered | undefined {
+  if (!isByAttendee(object.method)) return undefined;
+  const known = recalled.get(message);
+  if (known !== undefined) return known.remembered;
+  const remembered = recallNow(store, message, object);
+  recalled.set(message, { remembered });
+  return remembered;
+}
+
+function recallNow(
+  store: Pick<Store, 'meeting' | 'sendings'>,
+  message: Pick<MessageFacts, 'from' | 'references'>,
+  object: SchedulingObject,
+): Remembered | undefined {
+  const { uid } = object;
+  const { references = [], from } = message;
+  const [parent] = references;
+  const sentTo = [authorOf(object), from].filter((one) => one !== undefined);
+  const sendings = store.sendings(uid, { messageIds: references, sentTo });
+  const answered = sendings.find(({ messageId }) => messageId !== '' && messageId === parent);
+  const asked = object.organizer?.mailbox ?? answered?.organizer;
+  // He may be named by another address of his, or not at all.
+  const meeting = (asked === undefined ? undefined : store.meeting(uid, asked)) ?? store.meeting(uid);
+  if (meeting === undefined) return undefined;
+  const { organizer } = meeting;
+  return { meeting, sendings: sendings.filter((one) => sameAddress(one.organizer, organizer)) };
+}
+
 /** By which address the author, one of ours, was invited to what he answers. */
-function invitedSpelling({ policy, store }: Sources, object: SchedulingObject): string | undefined {
+export function invitedSpelling(
+  { policy, store }: Pick<Sources, 'policy'> & { readonly store: Pick<Store, 'spelling'> },
+  object: SchedulingObject,
+): string | undefined {
   const author = isByAttendee(object.method) ? authorOf(object) : undefined;
   if (author === undefined || !policy.domains.has(domainOf(author))) return undefined;
   const invitedAs = store.spelling(addressKey(author), object.uid);

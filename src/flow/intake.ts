@@ -4,14 +4,20 @@ import type { Examination } from '../itip/message.ts';
 import { canonicalAddress, parseAddress } from '../mail/address.ts';
 import type { HeaderField } from '../mail/header.ts';
 import { HeaderFilter } from '../mail/header-filter.ts';
+import { soleMailbox } from '../mail/mailbox-list.ts';
 import { isOwnReceived } from '../mail/received.ts';
-import type { StoredBody } from '../queue/store.ts';
+import type { Message, StoredBody } from '../queue/store.ts';
 import type { Incoming } from './acceptor.ts';
 import type { FlowContext } from './context.ts';
 
 const MAX_LINE = 998; // RFC 5322 §2.1.1
 const MAX_PATH = 256; // RFC 5321 §4.5.3.1.3
 const MAX_DELIVERED_TO = 10;
+const MAX_REFERENCES = 20;
+const MAX_REFERENCE_OCTETS = 250;
+
+/** Whose an answer is, and to what. */
+export type AnswerFields = Pick<Message, 'from' | 'references'>;
 
 /** A message that has come in whole; nothing of it is safe yet. */
 export type Received = {
@@ -19,6 +25,8 @@ export type Received = {
   readonly messageId: string | undefined;
   /** Mailboxes of the Delivered-To fields, topmost first, each once. */
   readonly deliveredTo: readonly string[];
+  /** Of a message with a scheduling object; empty for any other. */
+  readonly answer: AnswerFields;
   readonly size: number;
   readonly eightBit: boolean;
   readonly hops: { readonly own: number; readonly all: number };
@@ -61,9 +69,12 @@ export async function receive(
     await writer.abort();
     throw error;
   }
+  const fields = header.fields();
+  const examined = await examination(examiner);
   return {
-    ...readFields(header.fields(), context.hostname),
-    examination: await examination(examiner),
+    ...readFields(fields, context.hostname),
+    examination: examined,
+    answer: examined.kind === 'object' ? readAnswer(fields) : {},
     size,
     eightBit,
     store: () => writer.finish(),
@@ -82,6 +93,27 @@ export function readFields(
     deliveredTo: deliveredTo(fields),
     hops: { own: hops.filter((field) => isOwnReceived(field.value, hostname)).length, all: hops.length },
   };
+}
+
+/** What the header of a message tells of its author, and of what it answers. */
+export function readAnswer(fields: readonly HeaderField[]): AnswerFields {
+  const authors = fields.filter(({ name }) => name === 'from');
+  const [author] = authors;
+  const from = author === undefined || authors.length > 1 ? undefined : soleMailbox(author.value);
+  const idsOf = (wanted: string) => messageIdsIn(fields.find(({ name }) => name === wanted)?.value);
+  // Of References the last is the parent (RFC 5322 §3.6.4).
+  const references = [...new Set([...idsOf('in-reply-to'), ...idsOf('references').reverse()])].slice(0, MAX_REFERENCES);
+  return {
+    ...(from === undefined ? {} : { from }),
+    ...(references.length === 0 ? {} : { references }),
+  };
+}
+
+/** The last of the ids in a field, angle brackets off. */
+function messageIdsIn(value = ''): string[] {
+  const end = value.slice(-MAX_REFERENCES * (MAX_REFERENCE_OCTETS + 3));
+  const ids = Array.from(end.matchAll(/<([^<>\s]+)>/g), ([, id = '']) => id);
+  return ids.filter((id) => Buffer.byteLength(id) <= MAX_REFERENCE_OCTETS);
 }
 
 function deliveredTo(fields: readonly HeaderField[]): string[] {

@@ -1,3 +1,4 @@
+import type { SentStatus } from '../../rules/peer.ts';
 import type { SchedulingObject } from '../itip/message.ts';
 import type { Client } from '../mail/envelope.ts';
 import type { Origin } from '../queue/store.ts';
@@ -20,6 +21,8 @@ export type IncomingPost = {
   readonly content: Buffer;
   /** How long the answer waits for real outcomes once the post is safe; 0 for not at all. */
   readonly waitMs: number;
+  /** What 1.1 is called to this peer; `1.1` when absent. */
+  readonly sentStatus?: SentStatus;
   /** Aborts when the peer has gone. */
   readonly signal: AbortSignal;
 };

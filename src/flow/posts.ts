@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { PostBatch } from '../../channel/channel.ts';
+import { asPosted } from '../../rules/correlate.ts';
 import { authorOf } from '../../rules/news.ts';
 import type { Lookup } from '../directory/directory.ts';
+import { methodOfCopy, transform } from '../itip/adapt.ts';
 import { addMember } from '../itip/member.ts';
 import type { Examination, SchedulingObject } from '../itip/message.ts';
-import { rewriteAddress } from '../itip/rewrite.ts';
+import { giveOrganizer, rewriteAddress } from '../itip/rewrite.ts';
 import { addressKey, domainOf } from '../mail/address.ts';
 import type { Decision, Disposition, ListMember } from '../mail/disposition.ts';
 import type { Outcome } from '../mail/outcome.ts';
@@ -177,7 +179,7 @@ function groupPosts(posts: readonly DecidedPost[]): Group[] {
 }
 
 /** Equal for posts that one request can carry. */
-function bytesKey({ server, recipient, rewrite, member, author }: Posted): string {
+function bytesKey({ server, recipient, rewrite, member, author, organizer, transformation }: Posted): string {
   return JSON.stringify([
     server.url,
     server.profile,
@@ -186,16 +188,20 @@ function bytesKey({ server, recipient, rewrite, member, author }: Posted): strin
     rewrite === undefined ? null : [addressKey(rewrite), addressKey(recipient)],
     member === undefined ? null : [addressKey(member), addressKey(recipient)],
     author === undefined ? null : [addressKey(author.from), addressKey(author.to)],
+    organizer === undefined ? null : addressKey(organizer),
+    transformation ?? null,
   ]);
 }
 
 /** The copy that is posted: with the addresses its receiver knows (design: The posted copy is ours). */
-function postedCopy({ content }: SchedulingObject, { recipient, rewrite, member, author }: Posted): Buffer {
+function postedCopy({ content }: SchedulingObject, posted: Posted): Buffer {
+  const { recipient, rewrite, member, author, organizer, transformation } = posted;
   let copy = content;
+  if (organizer !== undefined) copy = giveOrganizer(copy, organizer);
   if (rewrite !== undefined) copy = rewriteAddress(copy, rewrite, recipient);
   if (member !== undefined) copy = addMember(copy, recipient, member);
   if (author !== undefined) copy = rewriteAddress(copy, author.from, author.to);
-  return copy;
+  return transformation === undefined ? copy : transform(copy, transformation);
 }
 
 /** A post that its calendar server has no time for gives its place to other mail. */
@@ -215,6 +221,7 @@ async function postGroup(
   signal: AbortSignal,
 ): Promise<Result[]> {
   const { posted } = group;
+  const asSent = asPosted(object, posted);
   const targets = [...group.targets.values()];
   const recipients = targets.map(([first]) => recipientOf(first));
   const answers = Math.max(...targets.flat().map((post) => post.delivery.answers));
@@ -241,7 +248,7 @@ async function postGroup(
         decision,
         channel: 'ischedule',
         outcome,
-        object,
+        object: asSent,
         transferMs,
         ...(user === undefined ? {} : { user }),
       };
@@ -275,7 +282,7 @@ export function composePost(
     messageId: messageIdOf(hostname, queueId, recipients, answers, content),
     originator: posted.author?.to ?? authorOf(object) ?? '',
     recipients,
-    method: object.method,
+    method: methodOfCopy(object.method, posted.transformation),
     component: object.component,
     content,
   };

@@ -5,6 +5,7 @@ import { type Reply, reply } from '../mail/status.ts';
 import type { ListenerFacts, RecipientVerdict } from './acceptor.ts';
 import type { FlowContext } from './context.ts';
 import { lookUp } from './facts.ts';
+import { returnAddress } from './returns.ts';
 
 /** What a RCPT is answered, by the listener's mode. */
 export async function judgeRcpt(
@@ -13,6 +14,10 @@ export async function judgeRcpt(
   recipient: EnvelopeRecipient,
   signal: AbortSignal,
 ): Promise<RecipientVerdict> {
+  const returned = returnAddress(context.outbound, recipient.address);
+  if (returned?.kind === 'return') return { kind: 'accepted', recipient };
+  // In `filter` too: the next hop, where the gateway's address is a sub-addressed mailbox, would take it.
+  if (returned?.kind === 'forged' && listener.mode !== 'copy') return refusal(recipient, '5.1.1', 'no such address');
   switch (listener.mode) {
     case 'filter':
       return { kind: 'accepted', recipient };
@@ -47,10 +52,7 @@ async function judgeFinal(
   signal: AbortSignal,
 ): Promise<RecipientVerdict> {
   const domain = domainOf(recipient.address);
-  const refuse = (status: Reply['status'], text: string): RecipientVerdict => ({
-    kind: 'refused',
-    reply: reply(status, `<${recipient.address}> ${text}`),
-  });
+  const refuse = (status: Reply['status'], text: string): RecipientVerdict => refusal(recipient, status, text);
   // Ours only (RFC 5321 §4.5.1): whoever has that name elsewhere is an outsider like any other.
   const isOurs = context.policy.domains.has(domain) || domain === context.hostname.toLowerCase();
   if (isOurs && isPostmaster(recipient.address)) return { kind: 'accepted', recipient };
@@ -74,6 +76,10 @@ async function judgeFinal(
     case 'list':
       return refuse('5.2.1', 'is a list, which has no calendar');
   }
+}
+
+function refusal({ address }: EnvelopeRecipient, status: Reply['status'], text: string): RecipientVerdict {
+  return { kind: 'refused', reply: reply(status, `<${address}> ${text}`) };
 }
 
 /** RFC 5321 §4.5.1. */

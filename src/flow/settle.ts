@@ -7,9 +7,11 @@ import { addressKey } from '../mail/address.ts';
 import type { Decision } from '../mail/disposition.ts';
 import { isNullReversePath } from '../mail/envelope.ts';
 import type { Outcome } from '../mail/outcome.ts';
-import type { Delivery, Message, NewDelivery, Settlement, Spelling } from '../queue/store.ts';
+import type { Delivery, JournalEntry, Message, NewDelivery, NewMessage, Settlement, Spelling } from '../queue/store.ts';
 import type { FlowContext } from './context.ts';
+import { journalEntry, type Sent } from './journal.ts';
 import type { Session, SessionResult } from './sessions.ts';
+import { reportFailures } from './tell-organizer.ts';
 
 /** What one attempt found out about one delivery. */
 export type Result = {
@@ -17,9 +19,15 @@ export type Result = {
   readonly channel: ChannelName;
   readonly decision?: Decision;
   readonly user?: string;
-  /** Of a post: raises the ledger when delivered. */
+  /** Of a post: raises the ledger when delivered. Of both: is journaled then. */
   readonly object?: SchedulingObject;
+  /** Of a mail with an object. */
+  readonly sent?: Sent;
   readonly transferMs?: number;
+  /** What the journal learns from a mail that came back. */
+  readonly journal?: JournalEntry;
+  /** Messages that tell of it, queued in the same transaction. */
+  readonly reports?: readonly NewMessage[];
 } & (
   | { readonly kind: 'outcome'; readonly outcome: Outcome }
   | { readonly kind: 'held'; readonly reason: string }
@@ -67,6 +75,11 @@ export async function settle(
     const reported = outcome ?? (result.kind === 'skipped' ? withoutPost(result.reason) : undefined);
     if (told?.told === 'dsn' && reported !== undefined)
       report.push({ delivery, outcome: reported, action: told.action });
+    const { object } = result;
+    const journal =
+      step.state === 'delivered' && object !== undefined
+        ? journalEntry(context, message, object, result)
+        : result.journal;
     settlements.push({
       id: delivery.id,
       state: step.state,
@@ -80,13 +93,15 @@ export async function settle(
       ...(step.state === 'delivered' && result.object !== undefined && result.user !== undefined
         ? { ledger: ledgerRows(result.object, result.user, now), ...spellingOf(context, result) }
         : {}),
+      ...(journal === undefined ? {} : { journal }),
       ...(result.kind === 'skipped' && result.expansion !== undefined ? { expansion: result.expansion } : {}),
     });
     logAttempt(context, message, result, step.state, outcome, startedAt, now);
   }
   for (const [position, result] of awaitedResults) session?.report(position, result);
   try {
-    const dsns = report.length === 0 ? [] : [await context.report(message, report)];
+    const told = report.length === 0 ? [] : await reportFailures(context, message, report);
+    const dsns = [...told, ...results.flatMap(({ reports = [] }) => reports)];
     await context.store.settle(settlements, dsns, now);
     committed.resolve();
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { SentStatus } from '../../rules/peer.ts';
 import { answerFor } from '../../rules/request-status.ts';
 import { addressKey } from '../mail/address.ts';
 import type { Delivery, Message } from '../queue/store.ts';
@@ -10,6 +11,7 @@ import type { IncomingPost, PostAcceptor, RecipientAnswer } from './post-accepto
 import { composePostMessage, postDeliveries, postDigest } from './post-message.ts';
 import { deliveriesByPosition, type PostWait, waitForPosts } from './post-wait.ts';
 import { Session } from './sessions.ts';
+import { Turns } from './turns.ts';
 
 /** What taking posts needs beside the flow's context; as for mail. */
 export type PostAcceptOptions = Pick<AcceptOptions, 'run' | 'hasRoom' | 'stopping'>;
@@ -32,7 +34,7 @@ export function createPostAcceptor(use: Use, options: PostAcceptOptions): PostAc
     // Looked up and queued in one turn: a repeat that comes beside its first finds it.
     const taken = messageId === undefined ? await take() : await turns.run(JSON.stringify([peer, messageId]), take);
     await waitForPosts(context, options.stopping, incoming, taken.waits);
-    return answersOf(context, taken);
+    return answersOf(context, taken, incoming.sentStatus);
   };
   return { post: (incoming) => use((context, until) => post(context, incoming, until)) };
 }
@@ -123,7 +125,11 @@ async function enqueue(
   const { object, signal, waitMs } = incoming;
   const receivedAt = context.clock();
   const { message, bytes } = composePostMessage(context, incoming, digest, recipients, receivedAt);
-  const known = await identify(context, message.envelope.recipients, signal);
+  const known = await identify(
+    context,
+    message.envelope.recipients.map(({ address }) => address),
+    signal,
+  );
   const deliveries = postDeliveries(context, message, known, options.hasRoom());
   const writer = store.openBody();
   let stored: readonly Delivery[];
@@ -165,7 +171,11 @@ async function enqueue(
 }
 
 /** What is answered, from what stands in the queue; so a repeat is answered as its first. */
-function answersOf({ store }: FlowContext, { places, waits }: Taken): RecipientAnswer[] {
+function answersOf(
+  { store }: FlowContext,
+  { places, waits }: Taken,
+  sentStatus: SentStatus | undefined,
+): RecipientAnswer[] {
   const fresh = new Set(waits.flatMap(({ message, session }) => (session === undefined ? [] : [message.id])));
   const queueIds = new Set(places.map(({ queueId }) => queueId));
   const known = new Map([...queueIds].map((id) => [id, deliveriesByPosition(store.message(id)?.deliveries ?? [])]));
@@ -173,40 +183,23 @@ function answersOf({ store }: FlowContext, { places, waits }: Taken): RecipientA
     const delivery = known.get(queueId)?.get(position);
     // What failed when the wait was just over was told by DSN, and is not told twice.
     const isPending = delivery === undefined || (fresh.has(queueId) && delivery.told === 'dsn');
-    return isPending ? answerFor({ kind: 'post', state: 'queued' }) : currentAnswer(delivery);
+    return isPending ? answerFor({ kind: 'post', state: 'queued' }) : currentAnswer(delivery, sentStatus);
   });
 }
 
-function currentAnswer({ kind, state, outcome, decisions }: Delivery): RecipientAnswer {
+function currentAnswer({ kind, state, outcome, decisions }: Delivery, sentStatus?: SentStatus): RecipientAnswer {
   const decision = decisions.at(-1);
-  return answerFor({
+  const facts = {
     kind,
     state,
     ...(outcome === undefined ? {} : { outcome }),
     ...(decision === undefined ? {} : { decision }),
-  });
+  };
+  return answerFor(facts, sentStatus);
 }
 
 /** Whether it has ended with an answer that another time may be another. */
 function isTemporary(delivery: Delivery): boolean {
   const { state } = delivery;
   return (state === 'expired' || state === 'failed') && currentAnswer(delivery).code === '5.1';
-}
-
-/** Runs jobs of one key one after the other, in the order they came. */
-class Turns {
-  readonly #last = new Map<string, Promise<void>>();
-
-  run<T>(key: string, job: () => Promise<T>): Promise<T> {
-    const mine = (this.#last.get(key) ?? Promise.resolve()).then(job);
-    const ended = mine.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#last.set(key, ended);
-    void ended.then(() => {
-      if (this.#last.get(key) === ended) this.#last.delete(key);
-    });
-    return mine;
-  }
 }

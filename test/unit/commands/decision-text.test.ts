@@ -84,6 +84,7 @@ describe('a look-up in words', () => {
     calendar: true,
     marker: 'north',
     mailHost: 'store.example.com',
+    languages: ['de-AT', 'en'],
   };
   const asked = { server: 'ldap://127.0.0.1', base: 'o=example.com', filter: '(mail=m.miller@example.com)' };
 
@@ -92,7 +93,7 @@ describe('a look-up in words', () => {
       'directory: ldap://127.0.0.1 has uid=mia,o=example.com, by mailAlternateAddress=m.miller@example.com',
       '  under o=example.com',
       '  filter (mail=m.miller@example.com)',
-      '  mail mia@example.com; also m.miller@example.com; sub-address work; marker north; a calendar; being moved, by mailUserStatus=hold; mail host store.example.com; mailUserStatus hold',
+      '  mail mia@example.com; also m.miller@example.com; sub-address work; marker north; a calendar; being moved, by mailUserStatus=hold; mail host store.example.com; language de-AT, en; mailUserStatus hold',
     ]);
   });
 

@@ -43,6 +43,7 @@ describe('how the directory is read', () => {
       marker: 'backEnd',
       server: 'labeledURI',
       'mail-host': 'none',
+      language: 'lingua',
       key: 'entryUUID',
     });
     const { mailHostAttribute: _, ...preset } = PRESETS['sun-schema2'];
@@ -61,6 +62,7 @@ describe('how the directory is read', () => {
       moving: { attribute: 'moveMark', value: 'yes' },
       markerAttribute: 'backEnd',
       serverAttribute: 'labeledURI',
+      languageAttribute: 'lingua',
       keyAttribute: 'entryUUID',
     });
   });

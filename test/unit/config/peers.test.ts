@@ -44,6 +44,7 @@ ischedule:
     domains: ['example.com', '*.example.com'],
     dialect: 'draft00',
     answerWaitMs: 2000,
+    sentStatus: '1.1',
     networks: { contains: expect.any(Function) },
   });
   expect(['192.0.2.9', '2001:db8::1', '192.0.3.1'].map((address) => peer?.networks?.contains(address))).toEqual([
@@ -91,6 +92,7 @@ ischedule:
       notFor: new Set(['example.com']),
       dialect: 'draft05',
       answerWaitMs: 5000,
+      sentStatus: '1.1',
       certificates: [Array(32).fill('AB').join(':'), Array(32).fill('CD').join(':'), 'cal.example.org'],
       basic: [sha256('cal:geheim')],
       bearer: [sha256('wort')],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { PRESETS } from '../../../src/directory/presets.ts';
+import { PRESET_NAMES, PRESETS } from '../../../src/directory/presets.ts';
 import { entryReader, neededAttributes, type SchemaMapping } from '../../../src/directory/schema.ts';
 
 const { sun, openldap } = PRESETS;
@@ -211,6 +211,17 @@ test('the attribute of a single user’s server is read where one is configured'
   expect(read(sun, person)?.entry).not.toHaveProperty('server');
 });
 
+test.for(PRESET_NAMES)('the preset %s reads the languages of a user', (preset) => {
+  const person = { objectClass: ['inetOrgPerson', 'inetMailUser', 'user'], mail: ['a@example.com'] };
+  const { languageAttribute: _, ...without } = PRESETS[preset];
+  const languages = (mapping: SchemaMapping, value: string) =>
+    read(mapping, { ...person, preferredLanguage: [value], lingua: ['it'] })?.entry.languages;
+  expect(languages(PRESETS[preset], 'es_ES, en;q=0.5')).toEqual(['es-ES', 'en']);
+  expect(languages(PRESETS[preset], 'none of them')).toBeUndefined();
+  expect(languages({ ...without, languageAttribute: 'lingua' }, 'es')).toEqual(['it']);
+  expect(languages(without, 'es')).toBeUndefined();
+});
+
 test('a look-up reads what the mapping names, each attribute once', () => {
   expect(neededAttributes(sun)).toEqual([
     'objectClass',
@@ -225,6 +236,7 @@ test('a look-up reads what the mapping names, each attribute once', () => {
     'icsAllowedServiceAccess',
     'davStore',
     'mailHost',
+    'preferredLanguage',
     'uniqueMember',
     'mgrpRFC822MailMember',
     'rfc822MailMember',

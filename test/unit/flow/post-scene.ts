@@ -10,6 +10,7 @@ import type { Discovery, FlowContext } from '../../../src/flow/context.ts';
 import { Lanes } from '../../../src/flow/dispatch.ts';
 import type { IncomingPost, PostAcceptor } from '../../../src/flow/post-acceptor.ts';
 import { createPostAcceptor } from '../../../src/flow/take-post.ts';
+import type { Outbound } from '../../../src/imip/mail.ts';
 import { DEFAULT_LIMITS } from '../../../src/itip/extract.ts';
 import { readPosted } from '../../../src/itip/posted.ts';
 import { addressKey } from '../../../src/mail/address.ts';
@@ -82,7 +83,13 @@ export type PostScene = {
 
 /** @param folder of a queue that is there, and stays; by default a new one that goes with the scene */
 export async function openPostScene(
-  options: { folder?: string; policy?: Policy; discovery?: Discovery } = {},
+  options: {
+    folder?: string;
+    policy?: Policy;
+    discovery?: Discovery;
+    outbound?: Outbound;
+    hop?: FlowContext['hop'];
+  } = {},
 ): Promise<PostScene> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'imipd-posts-')));
   const world: PostScene['world'] = {
@@ -145,7 +152,8 @@ export async function openPostScene(
     lanes: new Lanes(() => 5),
     ...(options.discovery === undefined ? {} : { discovery: options.discovery }),
     poster,
-    hop: (route) => ({ deliverer: hop(route), addressing: 'as-received' }),
+    hop: options.hop ?? ((route) => ({ deliverer: hop(route), addressing: 'as-received' })),
+    ...(options.outbound === undefined ? {} : { outbound: options.outbound }),
     report: createReporter({ hostname: 'gateway.example.com', store, clock }),
     retry: {
       post: { delaysMs: [MINUTE, 5 * MINUTE], lifetimeMs: 12 * HOUR },

@@ -51,6 +51,18 @@ export type Arrival = {
   readonly mode?: Mode;
   readonly origin?: Origin;
   readonly orcpt?: string;
+  /** Whether its copies leave with VERP addresses. */
+  readonly verp?: boolean;
+  /** Envelope sender; olga@example.org when absent. */
+  readonly reversePath?: string;
+};
+
+/** One mail transaction: header lines put before the mail, its envelope, and what follows the lines. */
+export type SentMail = {
+  readonly prepend: string;
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly body: string;
 };
 
 /**
@@ -67,11 +79,10 @@ export type Scene = {
   /** What the directory was asked, in order: `lookup bob@…`, `fresh bob@…`, `expand staff@…`. */
   readonly asked: string[];
   readonly posts: PostBatch[];
-  /** Each mail transaction as text: header lines put before it, and its recipients. */
-  readonly mails: { readonly prepend: string; readonly to: readonly string[] }[];
+  readonly mails: SentMail[];
   readonly lines: (Record<string, unknown> & { readonly level: string })[];
-  /** What the calendar server answers; `now` is what the clock says, and both may be changed. */
-  readonly world: { answer: Outcome; silent: boolean; now: number; pokes: number };
+  /** What the calendar server and the next hop answer; `now` is what the clock says, and all may be changed. */
+  readonly world: { answer: Outcome; hopAnswer: Outcome; silent: boolean; now: number; pokes: number };
   /** Takes one message in. @returns its queue id */
   arrive(content: string, recipients: readonly string[], arrival?: Arrival): Promise<string>;
   /** Attempts everything that is due until nothing is. */
@@ -81,15 +92,16 @@ export type Scene = {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-export async function openScene(policy: Policy = SITE): Promise<Scene> {
+/** @param more what the context has beside, or in place of, the usual */
+export async function openScene(policy: Policy = SITE, more: Partial<FlowContext> = {}): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), 'imipd-flow-'));
-  const world: Scene['world'] = { answer: DELIVERED, silent: false, now: NOW, pokes: 0 };
+  const world: Scene['world'] = { answer: DELIVERED, hopAnswer: DELIVERED, silent: false, now: NOW, pokes: 0 };
   const store = await openSqliteStore({ folder, exclusive: true, clock: () => world.now });
   const people: Entry[] = [];
   const members = new Map<string, Expansion>();
   const asked: string[] = [];
   const posts: PostBatch[] = [];
-  const mails: { prepend: string; to: readonly string[] }[] = [];
+  const mails: SentMail[] = [];
   const lines: Scene['lines'] = [];
   const write = (level: string) => (line: unknown) => void lines.push({ level, ...(line as Record<string, unknown>) });
   const lookup = async (address: string, _: AbortSignal, options?: LookupOptions): Promise<Lookup> => {
@@ -114,9 +126,11 @@ export async function openScene(policy: Policy = SITE): Promise<Scene> {
   const hop: Deliverer<MailBatch> = {
     channel: 'smtp',
     destination: 'next-hop',
-    deliver: async ({ prepend, recipients }) => {
-      mails.push({ prepend: prepend.toString(), to: recipients.map(({ address }) => address) });
-      return recipients.map(() => DELIVERED);
+    deliver: async ({ prepend, envelope, recipients, body }) => {
+      const to = recipients.map(({ address }) => address);
+      const content = await textOf(body());
+      mails.push({ prepend: prepend.toString(), from: envelope.reversePath, to, body: content });
+      return recipients.map(() => world.hopAnswer);
     },
     [Symbol.asyncDispose]: async () => undefined,
   };
@@ -153,6 +167,7 @@ export async function openScene(policy: Policy = SITE): Promise<Scene> {
     sessions: new Map(),
     contents: new Map(),
     poke: () => void world.pokes++,
+    ...more,
   };
   const never = new AbortController().signal;
   const acceptor = createAcceptor((job) => job(context, () => undefined), {
@@ -173,12 +188,16 @@ export async function openScene(policy: Policy = SITE): Promise<Scene> {
     mails,
     lines,
     world,
-    arrive: async (content, recipients, { mode = 'filter', origin = 'outside', orcpt } = {}) => {
+    arrive: async (
+      content,
+      recipients,
+      { mode = 'filter', origin = 'outside', orcpt, reversePath = 'olga@example.org', verp = false } = {},
+    ) => {
       const [reply] = await acceptor.message({
-        listener: { name: 'mx', protocol: 'smtp', mode, origin, copyDomains: new Map() },
+        listener: { name: 'mx', protocol: 'smtp', mode, origin, verp, copyDomains: new Map() },
         client: { address: '192.0.2.1', protocol: 'ESMTP' },
         envelope: {
-          reversePath: 'olga@example.org',
+          reversePath,
           recipients: recipients.map((address) => ({
             address,
             received: address,
@@ -211,4 +230,9 @@ export async function openScene(policy: Policy = SITE): Promise<Scene> {
       await rm(folder, { recursive: true });
     },
   };
+}
+
+async function textOf(body: Buffer | AsyncIterable<Buffer>): Promise<string> {
+  if (Buffer.isBuffer(body)) return body.toString();
+  return Buffer.concat(await Array.fromAsync(body)).toString();
 }
