@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { HostPort } from '../config/kinds.ts';
 import type { Config, HopConfig } from '../config/options.ts';
 import { settingsFor } from '../config/peers.ts';
 import { LdifError } from '../directory/ldif.ts';
@@ -9,6 +10,7 @@ import { reach } from '../observe/reach.ts';
 import { type AskSettings, askCalendarServer } from './calendar-server.ts';
 import { checkCoexistence } from './check-coexistence.ts';
 import { CommandError, EX } from './exit.ts';
+import { describeOutbound } from './outbound.ts';
 import { print, printJson } from './output.ts';
 import { withStore } from './queue.ts';
 import { whyNotWritable } from './state.ts';
@@ -42,6 +44,7 @@ export async function checkSite(config: Config, warnings: readonly string[], opt
       detail: `${counted(config.listeners.length, 'listener')}, ${counted(config.domains.length, 'domain')}`,
     },
     ...describeService(config),
+    ...(await describeOutbound(config)),
     ...warnings.map((detail): Finding => ({ what: 'configuration', verdict: 'warning', detail })),
     ...(config.listeners.some((listener) => listener.origin === 'outside')
       ? [{ what: 'authors', verdict: 'warning', detail: AUTHORS_NOTE } as const]
@@ -138,16 +141,17 @@ async function checkCalendarServer(server: CalendarServer, settings: AskSettings
   }
 }
 
-async function checkHops(config: Config): Promise<Finding[]> {
-  const hops: [string, HopConfig | undefined][] = [
-    ['next hop', config.nextHop],
-    ['smart host', config.smartHost],
+async function checkHops({ nextHop, smartHost }: Config): Promise<Finding[]> {
+  const checks = [
+    ...(nextHop === undefined ? [] : [checkHop('next hop', nextHop, nextHop.address)]),
+    ...(smartHost === undefined
+      ? []
+      : [smartHost.address, ...smartHost.fallbacks].map((address) => checkHop('smart host', smartHost, address))),
   ];
-  return Promise.all(hops.flatMap(([what, hop]) => (hop === undefined ? [] : [checkHop(what, hop)])));
+  return Promise.all(checks);
 }
 
-async function checkHop(kind: string, hop: HopConfig): Promise<Finding> {
-  const { host, port } = hop.address;
+async function checkHop(kind: string, hop: HopConfig, { host, port }: HostPort): Promise<Finding> {
   const what = `${kind} ${host}:${port}`;
   const tls = hop.tls === 'implicit' ? { tls: hop.ca === undefined ? {} : { ca: hop.ca } } : {};
   const reached = await reach({ host, port, timeoutMs: REACH_MS, ...tls });

@@ -1,5 +1,5 @@
 import type { Entry, Lookup } from '../directory/directory.ts';
-import type { Decision } from '../mail/disposition.ts';
+import type { Decision, Transformation } from '../mail/disposition.ts';
 import type { Mode } from '../queue/store.ts';
 
 /** A decision as a person reads it, of a message that has not come yet or of one in the queue: each question, then the end. */
@@ -17,6 +17,8 @@ function consequence(decision: Decision, mode: Mode): string {
   return `${postText(decision)}${decision.post.kind === 'reject' ? '' : mail}${alarm}`;
 }
 
+const TRANSFORMED: Readonly<Record<Transformation, string>> = { 'add-as-request': 'its ADD written as a REQUEST' };
+
 /** What the calendar gets. */
 export function postText({ post, rule }: Decision): string {
   switch (post.kind) {
@@ -24,7 +26,9 @@ export function postText({ post, rule }: Decision): string {
       const rewritten = post.rewrite === undefined ? '' : `, written for ${post.rewrite}`;
       const member = post.member === undefined ? '' : `, as a member of ${post.member}`;
       const author = post.author === undefined ? '' : `, its author ${post.author.from} written as ${post.author.to}`;
-      return `posted to ${post.server.url} (profile ${post.server.profile}) for ${post.recipient}${rewritten}${member}${author}`;
+      const organizer = post.organizer === undefined ? '' : `, with the ORGANIZER ${post.organizer}`;
+      const form = post.transformation === undefined ? '' : `, ${TRANSFORMED[post.transformation]}`;
+      return `posted to ${post.server.url} (profile ${post.server.profile}) for ${post.recipient}${rewritten}${member}${author}${organizer}${form}`;
     }
     case 'expand': {
       const count = post.members.length;
@@ -70,6 +74,7 @@ export function factsText(entry: Entry): string {
     ...(entry.catchAll === true ? ['by the catch-all of its domain'] : []),
     ...(entry.kind === 'group' ? groupTexts(entry) : calendarTexts(entry)),
     ...(entry.mailHost === undefined ? [] : [`mail host ${entry.mailHost}`]),
+    ...(entry.languages === undefined ? [] : [`language ${entry.languages.join(', ')}`]),
     ...entry.status.map((one) => `${one.attribute} ${one.value}`),
   ].join('; ');
 }

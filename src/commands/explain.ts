@@ -4,8 +4,9 @@ import { discoveredSettings, settingsFor, signerOf, signingKeysOf } from '../con
 import { examineLimits, policyOf } from '../config/policy.ts';
 import type { Lookup } from '../directory/directory.ts';
 import { openDirectory } from '../directory/open.ts';
+import { addresseeOf } from '../flow/addressee.ts';
 import { askedOnce, type Judged, judge, type MessageFacts, type PostFacts, type Sources } from '../flow/facts.ts';
-import { readFields } from '../flow/intake.ts';
+import { readAnswer, readFields } from '../flow/intake.ts';
 import { composePost } from '../flow/posts.ts';
 import { examine } from '../itip/extract.ts';
 import type { Examination } from '../itip/message.ts';
@@ -13,7 +14,9 @@ import { type MessageOutline, readMessage } from '../itip/person.ts';
 import { calendarAddress, canonicalAddress, domainOf, parseAddress } from '../mail/address.ts';
 import type { Decision } from '../mail/disposition.ts';
 import { scanHeader } from '../mail/header.ts';
+import { readToken, tokenIn } from '../mail/verp.ts';
 import { silentLog } from '../observe/log.ts';
+import { readOutboundKey } from '../outbound-key.ts';
 import { openOutside } from '../outside.ts';
 import { decisionLines, lookupLines, postText } from './decision-text.ts';
 import { CommandError, EX } from './exit.ts';
@@ -39,22 +42,32 @@ const MAX_MEMBERS = 50;
 /** What would happen to a message for this address, and why: the production rules on the real directory and ledger. */
 export async function explain(config: Config, address: string, options: ExplainOptions): Promise<void> {
   const recipient = readAddress(address);
+  const returned = await returnText(config, recipient);
+  if (returned !== undefined) {
+    if (options.json === true) printJson({ recipient, ...returned });
+    else print(`${recipient}\n  ${returned.text}`);
+    return;
+  }
   const orcpt = options.orcpt === undefined ? undefined : readAddress(options.orcpt);
   const listener = listenerOf(config, options.listener);
   const invited = orcpt ?? recipient;
   const content = options.message === undefined ? typicalInvitation(invited) : withCrlf(readMail(options.message));
   const examination = await examine(content, examineLimits([listener]));
-  const { messageId, deliveredTo, hops } = readFields(scanHeader(content).fields, config.hostname);
+  const { fields } = scanHeader(content);
+  const { messageId, deliveredTo, hops } = readFields(fields, config.hostname);
   const message: MessageFacts = {
     mode: listener.mode,
     origin: listener.origin,
     passes: hops.own,
     deliveredTo,
+    ...readAnswer(fields),
     ...(messageId === undefined ? {} : { messageId }),
   };
   await using directory = await openDirectory(config, silentLog);
   await using outside = openOutside(config, silentLog);
-  const { judged, members } = await withSources(config, async (store) => {
+  const object = examination.kind === 'object' ? examination.object : undefined;
+  const { addressee, judged, members } = await withSources(config, async (store) => {
+    const addressee = addresseeOf(config.outbound?.address, store, message, object, recipient);
     const { discovery } = outside;
     const sources = {
       ...{ policy: policyOf(config), directory: askedOnce(directory), store },
@@ -62,14 +75,15 @@ export async function explain(config: Config, address: string, options: ExplainO
     };
     const ask = (post: PostFacts): Promise<Judged> =>
       judge(sources, message, examination, post, AbortSignal.timeout(LOOKUP_MS));
-    const own = await ask({ recipient, ...(orcpt === undefined ? {} : { orcpt: `rfc822;${orcpt}` }) });
-    return { judged: own, members: await judgeMembers(own.decision, recipient, ask) };
+    const own = await ask({ recipient: addressee, ...(orcpt === undefined ? {} : { orcpt: `rfc822;${orcpt}` }) });
+    return { addressee, judged: own, members: await judgeMembers(own.decision, addressee, ask) };
   });
   const shown = options.message === undefined ? undefined : await readMessage(content);
   const request = requestOf(config, examination, judged.decision);
   if (options.json === true) {
     printJson({
       recipient,
+      ...(addressee === recipient ? {} : { addressee }),
       listener: listener.name,
       message: shown,
       examination: summary(examination),
@@ -82,7 +96,9 @@ export async function explain(config: Config, address: string, options: ExplainO
   }
   print(`${recipient}, mail on listener ${listener.name} (${listener.mode}, ${listener.origin})`);
   print(`  ${messageText(shown, orcpt)}`);
-  const ours = policyOf(config).domains.has(domainOf(recipient));
+  if (addressee !== recipient)
+    print(`  an answer to the gateway's own mailbox: for ${addressee}, the organizer that the journal has`);
+  const ours = policyOf(config).domains.has(domainOf(addressee));
   for (const line of directoryLines(judged.lookup, ours)) print(`  ${line}`);
   printRepairs(examination);
   for (const line of decisionLines(judged.decision, listener.mode)) print(`  ${line}`);
@@ -99,7 +115,30 @@ function readAddress(address: string): string {
 /** The queue where there is one; a gateway that never ran remembers nothing. */
 async function withSources<T>(config: Config, job: (store: Sources['store']) => Promise<T>): Promise<T> {
   if (hasQueue(config)) return withStore(config, job);
-  return job({ ledger: () => [], spelling: () => undefined, passedTo: () => [] });
+  return job({
+    ledger: () => [],
+    spelling: () => undefined,
+    passedTo: () => [],
+    meeting: () => undefined,
+    sendings: () => [],
+  });
+}
+
+/** What comes to an envelope sender of ours, of which mail is passed on or ends here, whatever it holds. */
+async function returnText(
+  { outbound, state }: Config,
+  recipient: string,
+): Promise<{ readonly kind: 'return' | 'refused'; readonly queueId?: string; readonly text: string } | undefined> {
+  const token = outbound === undefined ? undefined : tokenIn(recipient, outbound.address);
+  if (token === undefined) return undefined;
+  const secret = await readOutboundKey(state);
+  const target = secret === undefined ? undefined : readToken(secret, token);
+  if (target === undefined) {
+    return { kind: 'refused', text: '→ refused at RCPT with 5.1.1: its token is none of this gateway' };
+  }
+  const { queueId } = target;
+  const text = `→ return: envelope sender of ${queueId}; a failure report is told to the organizer, anything else goes on to whom ${queueId} came from`;
+  return { kind: 'return', queueId, text };
 }
 
 type JudgedMember = { readonly recipient: string } & Pick<Judged, 'decision'>;

@@ -118,7 +118,7 @@ export async function showMessage(
     `  from <${message.envelope.reversePath}>${message.method === undefined ? '' : `, ${message.method} ${message.uid ?? ''}`}`,
   );
   for (const delivery of deliveries) {
-    print(`  ${delivery.kind} for ${whom(delivery)}: ${stateText(delivery)}`);
+    print(`  ${delivery.kind}${wayText(delivery)} for ${whom(delivery)}: ${stateText(delivery)}`);
     if (delivery.outcome !== undefined)
       print(
         `    last: ${delivery.outcome.kind} ${delivery.outcome.status} ${delivery.outcome.diagnostic ?? delivery.outcome.reason}`,
@@ -129,6 +129,11 @@ export async function showMessage(
       for (const line of decisionLines(decision, message.mode)) print(`      ${line}`);
     }
   }
+}
+
+/** What came back to an envelope sender of ours is no mail for a mailbox. */
+function wayText({ route }: Delivery): string {
+  return route === 'return' ? ' (return)' : '';
 }
 
 function whom(delivery: Delivery): string {
