@@ -29,6 +29,15 @@ class Collection {
     if (!response.ok) throw new Error(`PUT ${uid}: ${response.status} ${text}`);
   }
 
+  async remove(uid: string): Promise<void> {
+    const response = await fetch(this.#address(uid), {
+      method: 'DELETE',
+      headers: { Authorization: this.#authorization },
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`DELETE ${uid}: ${response.status} ${text}`);
+  }
+
   #address(uid: string): string {
     return `${this.#base}${encodeURIComponent(uid).replaceAll('%40', '@')}.ics`;
   }
@@ -46,5 +55,12 @@ export class DavicalCollection extends Collection {
   /** @param user local part */
   constructor(url: string, user: string, collection: 'calendar' | '.in') {
     super(`${url}/caldav.php/${user}/${collection}/`, user);
+  }
+}
+
+/** A user's calendar on SOGo. */
+export class SogoCalendar extends Collection {
+  constructor(url: string, user: string) {
+    super(`${url}/${user}/Calendar/personal/`, user);
   }
 }

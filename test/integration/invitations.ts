@@ -10,13 +10,17 @@ export type EventFields = {
   readonly dtstamp?: string;
   /** For REPLY. */
   readonly partstat?: string;
+  /** By attendee, for the others: who has answered already. */
+  readonly partstats?: Readonly<Record<string, string>>;
 };
 
 /** The object alone. A REPLY's one attendee is the first of `attendees`. */
 export function calendarObject(event: EventFields): string {
   const attendees = event.method === 'REPLY' ? event.attendees.slice(0, 1) : event.attendees;
-  const parameters =
-    event.method === 'REPLY' ? `;PARTSTAT=${event.partstat ?? 'ACCEPTED'}` : ';PARTSTAT=NEEDS-ACTION;RSVP=TRUE';
+  const parameters = (attendee: string) =>
+    event.method === 'REPLY'
+      ? `;PARTSTAT=${event.partstat ?? 'ACCEPTED'}`
+      : `;PARTSTAT=${event.partstats?.[attendee] ?? 'NEEDS-ACTION'};RSVP=TRUE`;
   return lines(
     'BEGIN:VCALENDAR',
     'VERSION:2.0',
@@ -29,7 +33,7 @@ export function calendarObject(event: EventFields): string {
     'DTEND:20300315T110000Z',
     `SUMMARY:${event.summary ?? 'Review'}`,
     `ORGANIZER:mailto:${event.organizer}`,
-    ...attendees.map((attendee) => `ATTENDEE${parameters}:mailto:${attendee}`),
+    ...attendees.map((attendee) => `ATTENDEE${parameters(attendee)}:mailto:${attendee}`),
     `SEQUENCE:${event.sequence ?? 0}`,
     ...(event.method === 'CANCEL' ? ['STATUS:CANCELLED'] : []),
     'END:VEVENT',

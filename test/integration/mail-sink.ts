@@ -18,6 +18,8 @@ export type SinkMail = {
 /** What the stand-in answers; a function that returns undefined accepts. May be changed while it runs. */
 export type SinkScript = {
   rcpt?: (address: string) => string | undefined;
+  /** Whether the connection is closed when the first line of the content is there; such mail is not kept. */
+  dropsInData?: (recipients: readonly string[]) => boolean;
   /** `drop` closes the connection without an answer. */
   data?: (mail: Omit<SinkMail, 'answers'>, address: string) => string | undefined;
 };
@@ -176,7 +178,14 @@ export class MailSink {
           const whole = content;
           content = undefined;
           finish(whole);
-        } else content.push(line);
+        } else {
+          content.push(line);
+          if (content.length > 1) continue;
+          if (this.script.dropsInData?.(recipients.map(({ address }) => address)) === true) {
+            socket.destroy();
+            return;
+          }
+        }
       }
     });
     say(`220 sink.test ${this.protocol.toUpperCase()}`);

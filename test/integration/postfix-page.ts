@@ -1,10 +1,10 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readableFolder } from '../servers/servers.ts';
 import { root } from './harness.ts';
 
-/** The two ways of docs/mta/postfix.md, by their headings. */
-export type Way = 'As received' | 'Through the mail host';
+/** The two ways of docs/mta/postfix.md, and what is added to either, by their headings. */
+export type Way = 'As received' | 'Through the mail host' | 'Answers and bounces';
 
 export type PagePorts = {
   /** Where the gateway listens; 10025 on the page. */
@@ -31,11 +31,11 @@ export function readPage(way: Way, ports: PagePorts): readonly PageFile[] {
   }));
 }
 
-/** Writes the Postfix part into a folder of its own, for `startPostfix`. */
+/** Writes the Postfix part into a folder of its own, for `startPostfix`; of two files of one name the later stands below. */
 export async function writeSnippet(files: readonly PageFile[]): Promise<string> {
   const folder = await readableFolder('snippet');
   for (const file of files) {
-    if (file.name !== 'imipd.yaml') writeFileSync(join(folder, file.name), file.text);
+    if (file.name !== 'imipd.yaml') appendFileSync(join(folder, file.name), file.text);
   }
   return folder;
 }

@@ -27,6 +27,8 @@ export type RelaySiteOptions = {
   readonly backEnds: Readonly<Record<string, string>>;
   /** Port of the listener `own`; any free one when absent. */
   readonly ownPort?: number;
+  /** Ports of further smart hosts. */
+  readonly fallbacks?: readonly number[];
   /** Lines of the domain map. */
   readonly domainMap?: readonly string[];
   /** Whole further sections. */
@@ -44,6 +46,7 @@ export async function startRelaySite(options: RelaySiteOptions): Promise<RelaySi
   const mailboxes = stack.use(await MailSink.listen('smtp'));
   const world = stack.use(await MailSink.listen('smtp'));
   const backEnds = Object.entries(options.backEnds).map(([name, fields]) => `    ${name}: {${fields}}`);
+  const fallbacks = (options.fallbacks ?? []).map((port) => `'127.0.0.1:${port}'`);
   const gateway = stack.use(
     await startGateway(`
 hostname: host.${options.domains[0]}
@@ -55,7 +58,7 @@ directory: {kind: ldif, file: '${ldif}'}
 calendar:
 ${backEnds.length === 0 ? '' : `  back-ends:\n${backEnds.join('\n')}\n`}  domain-map: '${map}'
 next-hop: {address: '127.0.0.1:${mailboxes.port}'}
-smart-host: {address: '127.0.0.1:${world.port}'}
+smart-host: {address: '127.0.0.1:${world.port}', fallbacks: [${fallbacks.join(', ')}]}
 queue:
   post-retry: [300ms]
   mail-retry: [300ms]
@@ -76,7 +79,8 @@ export function deliveriesOfUid({ store }: Pick<RelaySite, 'store'>, uid: string
   return store.list({}).filter(({ message }) => message.uid === uid);
 }
 
-function people(users: Readonly<Record<string, string>>): string {
+/** The directory, as LDIF. */
+export function people(users: Readonly<Record<string, string>>): string {
   const entries = Object.entries(users).map(([address, backEnd]) =>
     [
       `dn: mail=${address},o=isp`,

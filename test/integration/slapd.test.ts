@@ -71,7 +71,7 @@ suite(['slapd'], 'the directory on a real slapd', () => {
   });
 
   test.for([
-    ['erin@example.test', { kind: 'user', moving: true, calendar: true }],
+    ['erin@example.test', { kind: 'user', moving: true, calendar: true, languages: ['de-AT', 'en'] }],
     ['grace@example.test', { kind: 'user', moving: false, calendar: false }],
     ['room1+x@example.test', { kind: 'resource', calendar: true, marker: 'defaultbackend', detail: 'x' }],
     ['the-team@example.test', { kind: 'group', calendar: false, mail: 'team@example.test' }],

@@ -7,8 +7,8 @@ set -euo pipefail
 PORT=${DAVICAL_PORT:-8088}
 USERS=${DAVICAL_USERS:-"alice bob carol"}  DOMAIN=${DAVICAL_DOMAIN:-example.test}
 PASSWORD=secret
-# The one remote domain it trusts: key at SELECTOR._domainkey.REMOTE. Its own outgoing iSchedule for users of REMOTE
-# goes to REMOTE_PORT on this host, when that is set.
+# The remote domains it trusts: key at SELECTOR._domainkey.REMOTE. Its own outgoing iSchedule for users of these goes to
+# REMOTE_PORT on this host, when that is set.
 REMOTE_PORT=${DAVICAL_REMOTE_PORT:-}
 REMOTE=${DAVICAL_REMOTE:-outside.test}  SELECTOR=${DAVICAL_SELECTOR:-cal}
 
@@ -17,12 +17,15 @@ do_install() { apt_install davical postgresql php-curl php-cli openssl curl; }
 pg() { (cd / && runuser -u postgres -- env PGHOST="$D/run" "$@"); }
 
 write_conf() {
-  local d=$1 key remote=
+  local d=$1 key name remotes=
   # One RSA key pair serves both sides here: the test client signs with it, and
   # DAViCal finds its public half in $icfg, where it looks before it asks the DNS.
   [ -s "$d/dkim.key" ] || openssl genrsa -traditional -out "$d/dkim.key" 2048 2>/dev/null
   key=$(openssl rsa -in "$d/dkim.key" -pubout 2>/dev/null | grep -v -- ----- | tr -d '\n')
-  [ -z "$REMOTE_PORT" ] || remote="  \"$REMOTE\" => array(\"server\" => \"$HOST\", \"port\" => $REMOTE_PORT, \"ssl\" => false),"
+  for name in $REMOTE; do
+    remotes+="  \"$SELECTOR._domainkey.$name\" => \"v=DKIM1;k=rsa;t=s;p=$key\","$'\n'
+    [ -z "$REMOTE_PORT" ] || remotes+="  \"$name\" => array(\"server\" => \"$HOST\", \"port\" => $REMOTE_PORT, \"ssl\" => false),"$'\n'
+  done
   mkdir -p "$d/conf"
   cat > "$d/conf/config.php" <<CONF
 <?php
@@ -35,10 +38,8 @@ write_conf() {
 \$c->scheduling_dkim_selector = "$SELECTOR";
 \$c->schedule_private_key = "$d/dkim.key";
 \$icfg = array(
-  "$SELECTOR._domainkey.$REMOTE" => "v=DKIM1;k=rsa;t=s;p=$key",
   "$SELECTOR._domainkey.$DOMAIN" => "v=DKIM1;k=rsa;t=s;p=$key",
-$remote
-);
+$remotes);
 CONF
 }
 
@@ -77,7 +78,7 @@ do_up() {
     env PHP_CLI_SERVER_WORKERS=4 php -d display_errors=0 -d log_errors=1 -S "$HOST:$PORT" "$HERE/davical/router.php")
   wait_port $PORT "$d/php.pid" "$d/log/php.log"
   say "CalDAV http://$HOST:$PORT/caldav.php/${USERS%% *}/calendar/ (password $PASSWORD)"
-  say "iSchedule http://$HOST:$PORT/.well-known/ischedule, sign as d=$REMOTE s=$SELECTOR with $d/dkim.key"
+  say "iSchedule http://$HOST:$PORT/.well-known/ischedule, sign as d=${REMOTE%% *} s=$SELECTOR with $d/dkim.key"
 }
 
 # INT is PostgreSQL's "fast" shutdown: it does not wait for open connections.

@@ -5,7 +5,7 @@ import { describe, test } from 'vitest';
 // Where Debian puts daemons that an ordinary PATH leaves out.
 const DAEMON_FOLDERS = ['/usr/sbin', '/sbin', '/usr/lib/cyrus/bin'];
 
-/** What a server of these tests needs: files, or programs by name, and the script that installs them. */
+/** What a server or tool of these tests needs: files, or programs by name, and the script that installs them. */
 const SERVERS: Readonly<Record<string, { readonly needs: readonly string[]; readonly script: string }>> = {
   slapd: { needs: ['slapd', 'ldapsearch', 'openssl'], script: 'slapd.sh' },
   cyrus: {
@@ -13,17 +13,23 @@ const SERVERS: Readonly<Record<string, { readonly needs: readonly string[]; read
     script: 'cyrus.sh',
   },
   davical: { needs: ['/usr/share/davical/htdocs/caldav.php', 'php', 'psql', 'openssl', 'curl'], script: 'davical.sh' },
+  sogo: { needs: ['sogod', 'memcached', 'psql'], script: 'sogo.sh' },
   postfix: { needs: ['postfix'], script: 'postfix.sh' },
   sink: { needs: ['smtp-sink'], script: 'sink.sh' },
   knot: { needs: ['knotd', 'knotc'], script: 'knot.sh' },
+  icalendar: {
+    needs: ['/usr/bin/python3', '/usr/lib/python3/dist-packages/icalendar/__init__.py'],
+    script: 'tools.sh',
+  },
+  chromium: { needs: ['chromium'], script: 'tools.sh' },
 };
 
 /** In CI everything must be there: what is missing fails instead of being skipped. */
 export const required = process.env.CI === 'true';
 
 /**
- * Whether a server (`slapd`, `cyrus`, `davical`, `postfix`, `sink`, `knot`), or else a program of that name, is on this
- * machine. Only looks; starts nothing.
+ * Whether a server (`slapd`, `cyrus`, `davical`, `sogo`, `postfix`, `sink`, `knot`), a tool (`icalendar`, `chromium`),
+ * or else a program of that name, is on this machine. Only looks; starts nothing.
  */
 export function installed(program: string): boolean {
   return (SERVERS[program]?.needs ?? [program]).every(findable);
@@ -53,7 +59,7 @@ function findable(program: string): boolean {
     : [...(process.env.PATH ?? '').split(':'), ...DAEMON_FOLDERS].map((folder) => join(folder, program));
   return candidates.some((file) => {
     try {
-      accessSync(file, program.startsWith('/usr/share/') ? constants.R_OK : constants.X_OK);
+      accessSync(file, /\.(php|py)$/.test(program) ? constants.R_OK : constants.X_OK);
       return true;
     } catch {
       return false;

@@ -105,26 +105,56 @@ export async function startCyrus(options: {
 export type Davical = RealServer & {
   readonly url: string;
   readonly ischedule: string;
-  /** Private key whose public half it takes for `cal._domainkey` of both outside.test and its own example.test. */
+  /** Private key whose public half it takes for `cal._domainkey` of its own domain and of those it trusts. */
   readonly key: string;
 };
 
 /**
- * @param options.users local parts, all `@example.test`
- * @param options.remotePort where its own posts for users of outside.test go, `http://127.0.0.1:port/.well-known/ischedule`
+ * @param options.users local parts, all of `domain`
+ * @param options.domain `example.test` when absent
+ * @param options.remotes domains it trusts, and posts to; outside.test when absent
+ * @param options.remotePort where its own posts for users of these go, `http://127.0.0.1:port/.well-known/ischedule`
  */
 export async function startDavical(options: {
   readonly users: readonly string[];
+  readonly domain?: string;
+  readonly remotes?: readonly string[];
   readonly remotePort?: number;
 }): Promise<Davical> {
   const [port] = (await freePorts(1)) as [number];
   const server = await up('davical', {
     DAVICAL_PORT: port,
     DAVICAL_USERS: options.users.join(' '),
+    ...(options.domain === undefined ? {} : { DAVICAL_DOMAIN: options.domain }),
+    ...(options.remotes === undefined ? {} : { DAVICAL_REMOTE: options.remotes.join(' ') }),
     ...(options.remotePort === undefined ? {} : { DAVICAL_REMOTE_PORT: options.remotePort }),
   });
   const url = `http://127.0.0.1:${port}`;
   return { ...server, url, ischedule: `${url}/.well-known/ischedule`, key: join(server.folder, 'dkim.key') };
+}
+
+export type Sogo = RealServer & {
+  /** `http://127.0.0.1:port/SOGo/dav`; a user's calendar is `/USER/Calendar/personal/` below it. */
+  readonly url: string;
+};
+
+/**
+ * @param options.users whole addresses, which are also the names they log in with
+ * @param options.smtpOut port that takes SOGo's invitation mail
+ */
+export async function startSogo(options: {
+  readonly users: readonly string[];
+  readonly smtpOut: number;
+}): Promise<Sogo> {
+  const [port, database, cache] = (await freePorts(3)) as [number, number, number];
+  const server = await up('sogo', {
+    SOGO_PORT: port,
+    SOGO_PG_PORT: database,
+    SOGO_MC_PORT: cache,
+    SOGO_SMTP_OUT: options.smtpOut,
+    SOGO_USERS: options.users.join(' '),
+  });
+  return { ...server, url: `http://127.0.0.1:${port}/SOGo/dav` };
 }
 
 export type Postfix = RealServer & { readonly entry: number; readonly log: string };
