@@ -1,5 +1,5 @@
 import { addsOneInstance } from '../src/itip/adapt.ts';
-import { isByAttendee, type SchedulingObject } from '../src/itip/message.ts';
+import { isByAttendee, type Method, type SchedulingObject } from '../src/itip/message.ts';
 import { addressKey } from '../src/mail/address.ts';
 import type { ProfileName, Transformation } from '../src/mail/disposition.ts';
 import type { PermanentStatus } from '../src/mail/status.ts';
@@ -19,11 +19,19 @@ export type Adaptation = { readonly answer: string } & (
 /**
  * Question 8: what this kind of server takes, by method and by what the object says of a series (RFC 5546 §3.2).
  * @param ledger what was posted of the UID to the recipient
+ * @param configured the methods that this very server takes, whatever its profile says
  */
-export function adapt(object: SchedulingObject, profile: ProfileName, ledger: readonly LedgerRow[]): Adaptation {
-  const { methods, add, range, instances } = PROFILES[profile];
+export function adapt(
+  object: SchedulingObject,
+  profile: ProfileName,
+  ledger: readonly LedgerRow[],
+  configured?: readonly Method[],
+): Adaptation {
+  const { add, range, instances } = PROFILES[profile];
+  const methods = configured ?? PROFILES[profile].methods;
   const { method } = object;
-  const answer = `profile ${profile}: ${methods.length === 0 ? 'invitations by mail only' : methods.join(', ')}`;
+  const taken = methods.length === 0 ? 'invitations by mail only' : methods.join(', ');
+  const answer = `profile ${profile}: ${taken}${configured === undefined ? '' : ', as configured'}`;
   const mail = (rule: string, reason: string, status: PermanentStatus = '5.6.0'): Adaptation => ({
     kind: 'mail',
     rule,
@@ -32,7 +40,7 @@ export function adapt(object: SchedulingObject, profile: ProfileName, ledger: re
     answer,
   });
   if (methods.length === 0) return mail('by-mail', 'takes invitations by mail', '5.2.1');
-  const isAdded = method === 'ADD' && add === 'as-request';
+  const isAdded = method === 'ADD' && add === 'as-request' && !methods.includes(method);
   if (!methods.includes(method) && !isAdded) return mail('method-not-taken', `does not take ${method}`);
   if (isAdded && !addsOneInstance(object.content))
     return mail('method-not-taken', 'takes an ADD of one instance only, and this one adds several');

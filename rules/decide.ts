@@ -1,5 +1,5 @@
 import type { Entry, Expansion, Lookup } from '../src/directory/directory.ts';
-import type { Examination } from '../src/itip/message.ts';
+import type { Examination, Method } from '../src/itip/message.ts';
 import { addressKey, domainOf } from '../src/mail/address.ts';
 import type { Decision } from '../src/mail/disposition.ts';
 import type { LedgerRow, Mode, Origin } from '../src/queue/store.ts';
@@ -26,6 +26,8 @@ export type Policy = {
   readonly catchAll: 'mail' | 'post';
   /** Outside domains whose iSchedule service may be looked for: `example.com`, `*.example.com`, `*`. None when absent. */
   readonly discover?: readonly string[];
+  /** The methods that the server of this URL takes, where somebody said so; else its profile does. */
+  readonly methodsAt?: (url: string) => readonly Method[] | undefined;
   /** What becomes of an answer to a UID that the journal does not hold; `post` when absent. */
   readonly unknownUid?: 'post' | 'mail';
 };
@@ -174,7 +176,7 @@ export function decide(question: Question, policy: Policy): Decision {
   }
 
   const { profile } = home.server;
-  const adapted = adapt(object, profile, question.ledger);
+  const adapted = adapt(object, profile, question.ledger, policy.methodsAt?.(home.server.url));
   note('What does that server take?', adapted.answer);
   if (adapted.kind === 'mail') return record.mailInstead(adapted.rule, adapted.reason, adapted.status, { annotate });
   const form = adapted.kind === 'transform' ? { transformation: adapted.transformation } : {};

@@ -91,7 +91,7 @@ export function settingsFor(url: string, ischedule: Config['ischedule']): Server
   const { ca } = ischedule;
   const usual = { ...timeoutsOf(ischedule), ...(ca === undefined ? {} : { ca }) };
   if (chosen === undefined) return { ...usual, fallbacks: [] };
-  const { url: _, clientCert, clientKey, user, password, token, ...rest } = chosen;
+  const { url: _, methods: __, clientCert, clientKey, user, password, token, ...rest } = chosen;
   const authorization = authorizationOf(user, password, token);
   return {
     ...usual,

@@ -2,8 +2,10 @@ import type { Policy } from '../../rules/decide.ts';
 import { PRESETS } from '../directory/presets.ts';
 import type { DomainMapping, SchemaMapping } from '../directory/schema.ts';
 import { DEFAULT_LIMITS, type ExamineLimits } from '../itip/extract.ts';
+import type { Method } from '../itip/message.ts';
 import { type AnnotationNames, DEFAULT_ANNOTATION_NAMES } from '../mail/annotate.ts';
 import type { Config, ListenerConfig } from './options.ts';
+import { serverFor } from './peers.ts';
 
 /** What the rules need to know of the configuration. */
 export function policyOf(config: Config): Policy {
@@ -18,6 +20,11 @@ export function policyOf(config: Config): Policy {
     ...(defaultBackEnd === undefined ? {} : { defaultBackEnd }),
   };
   const discover = config.ischedule.discovery.domains;
+  const { servers } = config.ischedule;
+  const methodsAt = (url: string): readonly Method[] | undefined => {
+    const { methods = [] } = serverFor(url, servers) ?? {};
+    return methods.length === 0 ? undefined : methods;
+  };
   const separators = config.directory?.subAddress ?? '+';
   return {
     domains: new Set(config.domains),
@@ -25,6 +32,7 @@ export function policyOf(config: Config): Policy {
     homes,
     catchAll: config.directory?.catchAll ?? 'mail',
     ...(discover.length === 0 ? {} : { discover }),
+    ...(servers.length === 0 ? {} : { methodsAt }),
     ...(config.outbound === undefined ? {} : { unknownUid: config.outbound.unknownUid }),
   };
 }

@@ -1,5 +1,6 @@
 import { CAPABILITY_QUERIES, TLS_VERSIONS } from '../../channel/ischedule/settings.ts';
 import { CANONICALIZATIONS } from '../../rules/peer.ts';
+import { METHODS } from '../itip/message.ts';
 import { list, optional, section } from './field.ts';
 import { certificates, choice, count, domain, duration, privateKey, type Site, secret, text, url } from './kinds.ts';
 
@@ -25,6 +26,10 @@ export function server(site: Site) {
           doc: 'The domain of `keys` that signs for originators of domains that we have no key of; such posts go unsigned when absent.',
         }),
       ),
+      methods: list(choice(METHODS, { doc: 'A method.' }), {
+        doc: 'The methods that it takes by post, `[REQUEST, REPLY, CANCEL, COUNTER]` for one that takes counter-proposals; all others go by mail. As its profile says when empty.',
+        default: [],
+      }),
       capabilities: optional(
         choice(CAPABILITY_QUERIES, {
           doc: 'How it is asked what it takes: `action` or the older `query`, or not at all; as its profile wants when absent.',

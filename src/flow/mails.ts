@@ -10,7 +10,7 @@ import { isAscii } from '../mail/xtext.ts';
 import type { Delivery, Message } from '../queue/store.ts';
 import { composeCopy, type OutboundContext, sentAs, speaks } from './compose-copy.ts';
 import type { Content, FlowContext, Hop } from './context.ts';
-import { askedOnce, lookUp, onlyEntry, type Sources } from './facts.ts';
+import { askedOnce, invitedSpelling, lookUp, onlyEntry, type Sources } from './facts.ts';
 import type { Sent } from './journal.ts';
 import { isPassedOn } from './returns.ts';
 import type { Result } from './settle.ts';
@@ -54,14 +54,30 @@ function objectOf(
   return content.examination.object;
 }
 
+/**
+ * Whether the mail is written by us: a post that goes on by mail; and a ready-made answer of a user of ours who was
+ * invited by another address than his calendar server knows, since its organizer would take it for a stranger's.
+ */
+function isComposed(
+  context: FlowContext,
+  message: Message,
+  content: Content | undefined,
+  copy: MailCopy,
+): context is OutboundContext {
+  const object = objectOf(message, content, copy);
+  if (!speaks(context) || object === undefined) return false;
+  if (message.mode === 'relay') return true;
+  return message.verp === true && copy.annotation === undefined && invitedSpelling(context, object) !== undefined;
+}
+
 function isOfItsOwn(
   context: FlowContext,
   message: Message,
   content: Content | undefined,
   copy: MailCopy,
 ): context is OutboundContext {
+  if (isComposed(context, message, content, copy)) return true;
   if (!speaks(context) || objectOf(message, content, copy) === undefined) return false;
-  if (message.mode === 'relay') return true;
   // Where the invitation goes into the calendar, a bounce of the mail about it is no failure of the invitation.
   const isNotice = copy.annotation?.action === 'posted' || copy.annotation?.action === 'pending';
   return message.verp === true && !isNotice && !isNullReversePath(message.envelope);
@@ -80,8 +96,9 @@ async function transact(
     copies.map(({ delivery }) => addressFor(sources, hop, message, delivery, signal)),
   );
   const recipients = addressed.filter((one) => 'address' in one);
-  const isComposed = message.mode === 'relay' && speaks(context);
-  const languages = isComposed ? await languagesOf(sources, copies[0]?.delivery, signal) : [];
+  const [first] = copies;
+  const isOurs = first !== undefined && isComposed(context, message, content, first);
+  const languages = isOurs ? await languagesOf(sources, first.delivery, signal) : [];
   let transferMs = 0;
   let outcomes: readonly Outcome[] = [];
   if (recipients.length > 0) {
@@ -120,7 +137,7 @@ function sentOf(context: FlowContext, message: Message, content: Content | undef
     return message.mode === 'relay' ? { reversePath, messageId: `${message.id}@${context.hostname}` } : asItCame;
   }
   const own = sentAs(context, message, copy.delivery);
-  return message.mode === 'relay' ? own : { ...own, messageId: asItCame.messageId };
+  return isComposed(context, message, content, copy) ? own : { ...own, messageId: asItCame.messageId };
 }
 
 function batchOf(
@@ -156,7 +173,8 @@ function batchOf(
   if (copy === undefined || !isOfItsOwn(context, message, content, copy)) return batch;
   const { reversePath } = sentOf(context, message, content, copy);
   const own = { ...batch, envelope: { ...envelope, reversePath } };
-  const composed = message.mode === 'relay' ? composedBody(context, message, content, copy, languages) : undefined;
+  const isOurs = isComposed(context, message, content, copy);
+  const composed = isOurs ? composedBody(context, message, content, copy, languages) : undefined;
   if (composed === undefined) return own;
   // Below the header it is ASCII.
   const eightBit = hasEightBit(headerBlock(composed));

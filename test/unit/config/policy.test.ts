@@ -42,6 +42,20 @@ describe('what the rules know of a configuration', () => {
     expect('discover' in policyOf(site({}))).toBe(false);
   });
 
+  test('is which methods a server takes that says so itself, of several entries by the one that fits best', () => {
+    const servers = [
+      { url: 'https://cal.example.com/', methods: ['REQUEST', 'COUNTER'] },
+      { url: 'https://cal.example.com/old/' },
+    ];
+    const { methodsAt } = policyOf(site({ ischedule: { servers } }));
+    const urls = [
+      'https://cal.example.com/ischedule',
+      'https://cal.example.com/old/ischedule',
+      'https://other.example',
+    ];
+    expect(urls.map((url) => methodsAt?.(url))).toEqual([['REQUEST', 'COUNTER'], undefined, undefined]);
+  });
+
   test('has no separators when sub-addresses are off', () => {
     expect(policyOf(site({ directory: directory({ 'sub-address': 'none' }) })).subAddressSeparators).toBe('');
   });

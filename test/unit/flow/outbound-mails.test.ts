@@ -257,9 +257,10 @@ describe('a post for people outside', () => {
   });
 
   test('that cannot be composed leaves as the plain object, and an error is logged', async () => {
-    Object.assign(scene.context.outbound ?? {}, { languages: undefined });
+    const { languages } = OUTBOUND;
+    Object.assign(OUTBOUND, { languages: undefined });
     await post([EVE]);
-    Object.assign(scene.context.outbound ?? {}, { languages: OUTBOUND.languages });
+    Object.assign(OUTBOUND, { languages });
     expect(sink.mails.map(({ content }) => content.toString().includes('application/ics'))).toEqual([false]);
     expect(scene.lines.filter(({ level }) => level === 'error')).toEqual([
       expect.objectContaining({ to: EVE, uid: UID }),
@@ -302,6 +303,20 @@ describe('ready-made mail from inside', () => {
     expect(scene.mails.map(({ from }) => named(from))).toEqual([{ queueId: id, position: 0 }]);
     expect(scene.store.sending(mintToken(OUTBOUND.secret, id, 0))?.reversePath).toBe(ANN);
     expect(scene.store.meeting(UID)).toBeUndefined();
+  });
+
+  test('is written anew where its author was invited by an address that his calendar server does not know', async () => {
+    const reply = { uid: UID, organizer: EVE, attendees: [ANN], method: 'REPLY' } as const;
+    Object.assign(scene.store, { spelling: () => 'a.adams@example.com' });
+    const id = await scene.arrive(invitationMail(reply), [EVE], inside);
+    await scene.work();
+    const [mail] = scene.mails;
+    expect([named(mail?.from ?? ''), mail?.to]).toEqual([{ queueId: id, position: 0 }, [EVE]]);
+    const read = await openMail(Buffer.from(mail?.body ?? ''));
+    expect([read.from, read.to]).toEqual(['a.adams@example.com', [EVE]]);
+    expect(calendarPart(read).content.toString()).toContain('mailto:a.adams@example.com\n');
+    expect(calendarPart(read).content.toString()).not.toContain(ANN);
+    expect(scene.store.sending(mintToken(OUTBOUND.secret, id, 0))?.messageId).toMatch(new RegExp(`^${id}\\.0@`));
   });
 
   test.each([

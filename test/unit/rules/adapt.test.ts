@@ -143,4 +143,17 @@ describe('a decision', () => {
         reason: `profile cyrus does not take ${method}`,
       });
   });
+
+  test('what a server is configured to take is posted to it, and nothing else', () => {
+    const taken = (method: Method) => adapt({ ...REQUEST, method }, 'generic', [], ['REQUEST', 'COUNTER']);
+    expect(taken('COUNTER')).toEqual({ kind: 'carry', answer: 'profile generic: REQUEST, COUNTER, as configured' });
+    expect(taken('CANCEL')).toMatchObject({ kind: 'mail', rule: 'method-not-taken' });
+  });
+
+  test('a COUNTER is posted to an organizer whose server takes it', () => {
+    const examination = { kind: 'object', object: { ...REPLY, method: 'COUNTER' } } as const;
+    const methodsAt = (url: string) => (url === NORTH.url ? (['REQUEST', 'COUNTER'] as const) : undefined);
+    expect(decide({ ...QUESTION, examination }, POLICY).rule).toBe('method-not-taken');
+    expect(decide({ ...QUESTION, examination }, { ...POLICY, methodsAt }).rule).toBe('post');
+  });
 });
