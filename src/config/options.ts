@@ -34,7 +34,6 @@ export type OutboundConfig = NonNullable<Config['outbound']>;
 export type PeerConfig = Config['ischedule']['peers'][number];
 export type ServerConfig = Config['ischedule']['servers'][number];
 export type ServiceConfig = NonNullable<Config['http']['service']>;
-export type NextHopConfig = NonNullable<Config['nextHop']>;
 
 const header = (about: { doc: string; default: string }) =>
   text({ ...about, form: 'the name of a header field', pattern: /^[!-9;-~]{1,70}$/ });

@@ -24,4 +24,3 @@ export type Outcome =
   | ({ readonly kind: 'deferred'; readonly status: TransientStatus; readonly retryAfterMs?: number } & Detail)
   | ({ readonly kind: 'failed'; readonly status: PermanentStatus } & Detail);
 
-export type OutcomeKind = Outcome['kind'];
