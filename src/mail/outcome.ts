@@ -23,4 +23,3 @@ export type Outcome =
   | ({ readonly kind: 'delivered'; readonly status: SuccessStatus; readonly relayedWithoutDsn?: boolean } & Detail)
   | ({ readonly kind: 'deferred'; readonly status: TransientStatus; readonly retryAfterMs?: number } & Detail)
   | ({ readonly kind: 'failed'; readonly status: PermanentStatus } & Detail);
-
