@@ -1,4 +1,5 @@
 import { normalizeDomain } from '../src/mail/address.ts';
+import { hasControl } from '../src/mail/control.ts';
 import { PROFILE_NAMES, type ProfileName } from '../src/mail/disposition.ts';
 
 /** One line of a domain map. `domain` is normalised: `example.com`, `*.example.com` (any subdomain) or `*`. */
@@ -135,10 +136,6 @@ export function readServer(value: string): ReadServer {
       return wrong(`got the profile ${JSON.stringify(setting)}, need one of ${PROFILE_NAMES.join(', ')}`);
   }
   return { kind: 'server', url, ...(profile === undefined ? {} : { profile }) };
-}
-
-function hasControl(text: string): boolean {
-  return [...text].some((char) => char < ' ' || char === '\x7f');
 }
 
 function readDomain(key: string): string | undefined {

@@ -5,6 +5,7 @@ import { parseDateTime } from '../src/itip/date-time.ts';
 import { isMethod } from '../src/itip/message.ts';
 import { isValueClear } from '../src/itip/quoting.ts';
 import { addressKey, mailboxOf } from '../src/mail/address.ts';
+import { hasControl } from '../src/mail/control.ts';
 import { METHOD_RULES, type MethodRule, SCHEDULED_COMPONENTS } from './data/methods.ts';
 
 /** RFC 7986 §5.3 asks for at most 255; anything near this was made to trouble somebody. */
@@ -92,14 +93,6 @@ function judgeTimes(rule: MethodRule, components: readonly Component[]): string 
     }
   }
   return undefined;
-}
-
-function hasControl(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code < 32 || code === 127) return true;
-  }
-  return false;
 }
 
 function distinctUsers(lines: readonly ContentLine[]): ReadonlySet<string> {

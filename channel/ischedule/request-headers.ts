@@ -102,7 +102,7 @@ function asUtf8(value: string): string {
   return text.includes('\uFFFD') ? value : text;
 }
 
-/** The tab is white space of a folded header. */
+/** As `src/mail/control.ts` has it, but for the tab, which is white space of a folded header. */
 function hasControl(value: string): boolean {
   for (let at = 0; at < value.length; at++) {
     const code = value.charCodeAt(at);

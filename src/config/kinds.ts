@@ -3,6 +3,7 @@ import { isIP, isIPv6 } from 'node:net';
 import { loadSigningKey, MIN_SIGNING_BITS } from '../../channel/ischedule/dkim/key-pair.ts';
 import { parseKeyRecord } from '../../channel/ischedule/dkim/key-record.ts';
 import { canonicalAddress, domainOf, normalizeDomain } from '../mail/address.ts';
+import { hasControl } from '../mail/control.ts';
 import { parseNetworks } from '../mail/network.ts';
 import { verpProblem } from '../mail/verp.ts';
 import { type Field, type Reading, value } from './field.ts';
@@ -356,8 +357,4 @@ function words<T>(
       return typeof found === 'string' && found !== '' && !hasControl(found) ? read(found) : { ok: false };
     },
   });
-}
-
-function hasControl(given: string): boolean {
-  return [...given].some((char) => char < ' ' || char === '\x7f');
 }

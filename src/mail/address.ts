@@ -1,4 +1,5 @@
 import { domainToASCII } from 'node:url';
+import { hasControl } from './control.ts';
 
 /** A mailbox address taken apart; `domain` is in lower-case A-label form, `local` as it was written. */
 export type AddressParts = { readonly local: string; readonly domain: string };
@@ -104,12 +105,4 @@ function percentDecoded(octets: string): string {
 /** `mailto:` URI of a mailbox (RFC 6068), escaping what a header list or a URI would misread. */
 export function calendarAddress(mailbox: string): string {
   return `mailto:${mailbox.replace(/[%,;?#"<>\s\\]/g, (char) => encodeURIComponent(char))}`;
-}
-
-function hasControl(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x20 || code === 0x7f) return true;
-  }
-  return false;
 }
