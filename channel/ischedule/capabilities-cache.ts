@@ -1,7 +1,7 @@
 import { errors } from 'undici';
+import { readSocketError, type Silence } from '../../src/http/silence.ts';
 import { type Capabilities, parseCapabilities } from './capabilities.ts';
 import { type ExchangeContext, headerValue, isEncoded } from './exchange.ts';
-import { readSocketError, type Silence } from './failures.ts';
 import { isRedirect, Route } from './route.ts';
 import type { CapabilityQuery } from './settings.ts';
 

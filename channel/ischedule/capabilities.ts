@@ -1,4 +1,4 @@
-import { childrenNamed, type Element, readDocument, textOf } from './xml.ts';
+import { childrenNamed, type Element, readDocument, textOf } from '../../src/xml/document.ts';
 
 /** What a calendar server says it takes. What it does not say is absent, and forbids nothing. */
 export type Capabilities = {

@@ -1,4 +1,5 @@
 import { type buildConnector, Pool } from 'undici';
+import { connectOptions } from '../../src/http/tls-options.ts';
 import type { ServerSettings } from './settings.ts';
 
 /** Opens the sockets in place of undici's own: one that looks at the address before it connects (`guard.ts`). */
@@ -58,16 +59,4 @@ export class Pools {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
     this.#pools.clear();
   }
-}
-
-/** What undici's and Node's TLS need to know of a server. */
-export function connectOptions(settings: ServerSettings, own: boolean): buildConnector.BuildOptions {
-  const { connectTimeoutMs, ca, clientCertificate, minTls, securityLevel } = settings;
-  return {
-    timeout: connectTimeoutMs,
-    ...(ca === undefined ? {} : { ca }),
-    ...(own && clientCertificate !== undefined ? clientCertificate : {}),
-    ...(minTls === undefined ? {} : { minVersion: minTls }),
-    ...(securityLevel === undefined ? {} : { ciphers: `DEFAULT@SECLEVEL=${securityLevel}` }),
-  };
 }

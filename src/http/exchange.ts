@@ -22,7 +22,7 @@ export type HttpClient = {
 /** One request that has come in whole. */
 export type HttpRequest = {
   readonly method: string;
-  /** Path without query, percent-decoding undone by nobody. */
+  /** Path without query, percent-decoding undone by nobody; without what a route of any prefix leaves open. */
   readonly path: string;
   readonly query: URLSearchParams;
   /** Names and values in turn, as they came: duplicates apart, order kept. Folded lines are one value. */
@@ -42,7 +42,10 @@ export type HttpReply = {
 
 /** What answers at a path. The listener adds Date, Content-Length and Connection. */
 export type Route = {
-  /** `/ischedule` matches with and without a slash at its end; one that ends in `/*` matches everything below it. */
+  /**
+   * `/ischedule` matches with and without a slash at its end; one that ends in `/*` matches everything below it. A `*`
+   * before it stands for any prefix, also none; such a route goes before all others.
+   */
   readonly path: string;
   readonly methods: readonly string[];
   readonly maxBodyBytes: number;

@@ -7,7 +7,17 @@ import type { Log } from '../observe/log.ts';
 import { addressOf, clientOf } from './client.ts';
 import type { HttpReply, Route } from './exchange.ts';
 import { composeRefusal, linger, replyBytes, statusOfFault } from './refusal.ts';
-import { bodyFault, hasBody, hostFault, pathOf, queryOf, routesAt, targetOf } from './request-target.ts';
+import {
+  bodyFault,
+  fixedPath,
+  hasBody,
+  hostFault,
+  pathOf,
+  queryOf,
+  routesAt,
+  targetOf,
+  withoutPrefix,
+} from './request-target.ts';
 import { Shares } from './shares.ts';
 import { readHeadersAhead } from './unfold.ts';
 
@@ -190,7 +200,7 @@ export class HttpListener implements Receiver {
         this.#refuse(request.raw, reply.raw, 400);
       },
       // RFC 9112 §3.2.2: a target may name the host as well.
-      rewriteUrl: (request) => targetOf(request),
+      rewriteUrl: (request) => withoutPrefix(targetOf(request), this.#routes),
       return503OnClosing: false,
       exposeHeadRoutes: false,
       routerOptions: { ignoreTrailingSlash: true },
@@ -214,7 +224,7 @@ export class HttpListener implements Receiver {
     for (const route of this.#routes) {
       app.route({
         method: [...route.methods],
-        url: route.path,
+        url: fixedPath(route),
         bodyLimit: Math.max(1, route.maxBodyBytes), // fastify's least
         config: { route } as object,
         handler: async (request, reply) => {

@@ -28,8 +28,9 @@ export function composeRefusal(route: Route | undefined, status: number, here: r
     body: `${STATUS_CODES[status] ?? 'Error'}\n`,
   };
   const headers: Record<string, string> = { ...reply.headers };
-  if (status === 405) headers.Allow ??= [...new Set(here.flatMap(({ methods }) => methods))].join(', ');
-  if (status === 503) headers['Retry-After'] ??= `${RETRY_AFTER_S}`;
+  // A route may say that it is not there.
+  if (reply.status === 405) headers.Allow ??= [...new Set(here.flatMap(({ methods }) => methods))].join(', ');
+  if (reply.status === 503) headers['Retry-After'] ??= `${RETRY_AFTER_S}`;
   return { ...reply, headers };
 }
 

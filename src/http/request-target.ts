@@ -23,8 +23,22 @@ export function targetOf({ url = '' }: { readonly url?: string | undefined }): s
 export function routesAt(routes: readonly Route[], path: string): readonly Route[] {
   const bare = path.replace(/(.)\/$/, '$1');
   return routes.filter((route) =>
-    route.path.endsWith('/*') ? path.startsWith(route.path.slice(0, -1)) : route.path === bare,
+    route.path.endsWith('/*') ? path.startsWith(route.path.slice(0, -1)) : fixedPath(route) === bare,
   );
+}
+
+/** Where the route is once what may stand before it is cut off. */
+export function fixedPath({ path }: Route): string {
+  return path.replace(/^\*/, '');
+}
+
+/** The target without what stands before the path of a route that may be anywhere. */
+export function withoutPrefix(target: string, routes: readonly Route[]): string {
+  const end = target.indexOf('?');
+  const path = end < 0 ? target : target.slice(0, end);
+  const bare = path.replace(/\/$/, '');
+  const route = routes.find((one) => one.path.startsWith('*') && bare.endsWith(fixedPath(one)));
+  return route === undefined ? target : `${fixedPath(route)}${target.slice(path.length)}`;
 }
 
 /** RFC 9112 §3.2: HTTP/1.1 has exactly one Host. @returns 400, or undefined when it is right */

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
-import { judge, type PostResult, readSocketError, retryAfterMs } from '../../../../channel/ischedule/failures.ts';
+import { judge, type PostResult, retryAfterMs } from '../../../../channel/ischedule/failures.ts';
 import type { RecipientResponse, Reply } from '../../../../channel/ischedule/wire.ts';
+import { readSocketError } from '../../../../src/http/silence.ts';
 
 const NOW = Date.parse('2030-01-01T08:00:00Z');
 const RELAY = 'calendar.example.com:443';
