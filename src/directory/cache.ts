@@ -54,6 +54,13 @@ class CachedDirectory implements Directory {
     return this.#lookups.answer(canonicalAddress(address), ask, signal, options?.fresh === true);
   }
 
+  lookupName(name: string, domain: string, signal: AbortSignal): Promise<Lookup> {
+    if (name.length > MAX_ADDRESS_CHARACTERS) return this.#inner.lookupName(name, domain, signal);
+    const ask = () => this.#inner.lookupName(name, domain, this.#closing.signal);
+    // No address has a control character.
+    return this.#lookups.answer(`${name}\0${domain}`, ask, signal, false);
+  }
+
   expand(group: Entry, signal: AbortSignal): Promise<Expansion> {
     return this.#expansions.answer(group.dn, () => this.#inner.expand(group, this.#closing.signal), signal, false);
   }

@@ -32,6 +32,8 @@ export type Entry = {
   /** Per-user override: the name of a back end, or a URL with options as a domain map line has them. */
   readonly server?: string;
   readonly mailHost?: string;
+  /** Where he publishes his busy times (RFC 2739 calFBURL). */
+  readonly freeBusyUrl?: string;
   /** What he reads: language tags (BCP 47), the most wished first; absent when the entry says nothing. */
   readonly languages?: readonly string[];
   /** Of a group. */
@@ -88,6 +90,12 @@ export type LookupOptions = {
 export type Directory = {
   /** Looks one address up. Never rejects; `signal` cuts the wait short with `no-answer`. */
   lookup(address: string, signal: AbortSignal, options?: LookupOptions): Promise<Lookup>;
+  /**
+   * Looks up what v6 knows somebody by, where that is no address: `icsCalendar`, with and without the default domain,
+   * else `uid`; which attributes, the mapping says. Never rejects; `signal` cuts the wait short with `no-answer`.
+   * @param domain the default domain: an entry of another one is not found by a bare name
+   */
+  lookupName(name: string, domain: string, signal: AbortSignal): Promise<Lookup>;
   /** Who is in a group that `lookup` found. Never rejects. */
   expand(group: Entry, signal: AbortSignal): Promise<Expansion>;
   /** Reaches the directory once, for `imipd check`. @returns undefined when all is well, else what is wrong */

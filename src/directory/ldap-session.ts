@@ -89,6 +89,20 @@ export function addressSearch(
   return { base, scope: 'sub', filter, attributes: plan.attributes, sizeLimit, mostValues };
 }
 
+/** Entries under `base` that a calendar id may name, with the attributes that say which. Built as in `addressSearch`. */
+export function nameSearch(
+  plan: SearchPlan,
+  base: string,
+  tiers: readonly { readonly attribute: string; readonly value: string }[],
+  sizeLimit: number,
+  mostValues: number,
+): Search {
+  const filters = tiers.map((tier) => new EqualityFilter({ attribute: tier.attribute, value: tier.value }));
+  const filter = new AndFilter({ filters: [new OrFilter({ filters }), ...plan.conditions] });
+  const attributes = [...new Set([...plan.attributes, ...tiers.map(({ attribute }) => attribute)])];
+  return { base, scope: 'sub', filter, attributes, sizeLimit, mostValues };
+}
+
 /** The entry of a DN, if it is one of ours. */
 export function entrySearch(plan: SearchPlan, dn: string, mostValues: number): Search {
   const filter = new AndFilter({ filters: [anything(), ...plan.conditions] });

@@ -12,6 +12,7 @@ import {
   entrySearch,
   filterText,
   LdapSession,
+  nameSearch,
   planSearch,
   type Search,
   type SearchPlan,
@@ -19,6 +20,7 @@ import {
 } from './ldap-session.ts';
 import { parseLdapUrl } from './ldap-url.ts';
 import { catchAllQuestion, choose, chooseCatchAll, hasExact, type Question, question } from './match.ts';
+import { chooseNamed, type NameQuestion, namedEntry, nameQuestion } from './match-name.ts';
 import { dnKey, entryReader, type MappedEntry, type SchemaMapping } from './schema.ts';
 import { orAborted } from './wait.ts';
 
@@ -35,6 +37,8 @@ export type LdapOptions = ServerOptions & {
 
 /** Entries fetched for a question. Two show that it is ambiguous; the rest leaves room for both of its addresses. */
 const SIZE_LIMIT = 10;
+/** The same for a name, which every domain of a tree may have. */
+const NAME_SIZE_LIMIT = 100;
 /** How long what a domain's entry says is remembered, and of how many domains. */
 const DOMAIN_MS = 60_000;
 const MOST_DOMAINS = 1000;
@@ -57,7 +61,7 @@ class LdapDirectory implements Directory {
   readonly #servers: readonly LdapServer[];
   readonly #deadlineMs: number;
   readonly #groupLimit: number;
-  /** Look-ups under way, by address: equal ones share one search. */
+  /** Look-ups under way, by address or name: equal ones share one search. */
   readonly #pending = new Map<string, Promise<Lookup>>();
   readonly #domains = new Map<string, { readonly facts: Promise<Reading<DomainFacts>>; readonly until: number }>();
   #closed = false;
@@ -78,14 +82,21 @@ class LdapDirectory implements Directory {
     if (asked === undefined) return { kind: 'unknown', server: this.#servers[0]?.url ?? '' };
     // One that began before a fresh look-up was asked for is not fresh.
     const key = fresh ? `fresh ${asked.address}` : asked.address;
-    let pending = this.#pending.get(key);
-    if (pending === undefined) {
-      pending = this.#inTime((server, deadline) => this.#lookup(server, asked, fresh, deadline))
-        .then((read): Lookup => (read.kind === 'got' ? read.value : noAnswer(read.reason)))
-        .finally(() => this.#pending.delete(key));
-      this.#pending.set(key, pending);
-    }
-    return unlessAborted(pending, signal);
+    return unlessAborted(
+      this.#once(key, (server, deadline) => this.#lookup(server, asked, fresh, deadline)),
+      signal,
+    );
+  }
+
+  async lookupName(name: string, domain: string, signal: AbortSignal): Promise<Lookup> {
+    const asked = nameQuestion(name, domain, this.#options.mapping);
+    if (asked === undefined) return { kind: 'unknown', server: this.#servers[0]?.url ?? '' };
+    // No address has a control character.
+    const key = `${asked.name}\0${asked.domain}`;
+    return unlessAborted(
+      this.#once(key, (server, deadline) => this.#lookupName(server, asked, deadline)),
+      signal,
+    );
   }
 
   async expand(group: Entry, signal: AbortSignal): Promise<Expansion> {
@@ -122,6 +133,18 @@ class LdapDirectory implements Directory {
     await Promise.all(this.#servers.map((server) => server.close()));
   }
 
+  /** A look-up, begun unless an equal one is under way. */
+  #once(key: string, ask: (server: LdapServer, deadline: number) => Promise<Reading<Lookup>>): Promise<Lookup> {
+    let pending = this.#pending.get(key);
+    if (pending === undefined) {
+      pending = this.#inTime(ask)
+        .then((read): Lookup => (read.kind === 'got' ? read.value : noAnswer(read.reason)))
+        .finally(() => this.#pending.delete(key));
+      this.#pending.set(key, pending);
+    }
+    return pending;
+  }
+
   /** Asks one server after the other until one answers, and gives up when the time for all of them is over. */
   #inTime<T>(ask: (server: LdapServer, deadline: number) => Promise<Reading<T>>): Promise<Reading<T>> {
     if (this.#closed) return Promise.resolve({ kind: 'none', reason: 'the directory is closed' });
@@ -148,7 +171,7 @@ class LdapDirectory implements Directory {
   }
 
   async #lookup(server: LdapServer, { address }: Question, fresh: boolean, deadline: number): Promise<Reading<Lookup>> {
-    const domain = await this.#domainOf(server, address, fresh, deadline);
+    const domain = await this.#domainOf(server, domainOf(address), fresh, deadline);
     if (domain.kind === 'none') return domain;
     const { base, canonical, status } = domain.value;
     const asked = question(address, this.#options.subAddressSeparators, canonical);
@@ -169,6 +192,30 @@ class LdapDirectory implements Directory {
         const lookup = foundOf(found.value.entries, found.value.where, status);
         if (lookup !== undefined) return { kind: 'got', value: lookup };
       }
+    }
+    return { kind: 'got', value: { kind: 'unknown', ...where } };
+  }
+
+  async #lookupName(server: LdapServer, asked: NameQuestion, deadline: number): Promise<Reading<Lookup>> {
+    const domain = await this.#domainOf(server, asked.domain, false, deadline);
+    if (domain.kind === 'none') return domain;
+    const { base, canonical, status } = domain.value;
+    let where: Asked = { server: server.url };
+    for (const under of this.#basesWith(base)) {
+      const search = nameSearch(this.#plan, under, asked.tiers, NAME_SIZE_LIMIT, this.#groupLimit + 1);
+      const answer = await server.search(search, deadline);
+      if (answer.kind !== 'records') return { kind: 'none', reason: answer.reason };
+      // Who has it best may have been cut off.
+      if (answer.records.length >= NAME_SIZE_LIMIT)
+        return { kind: 'none', reason: `${NAME_SIZE_LIMIT} entries or more have this name` };
+      where = whereOf(server, search);
+      const candidates = answer.records.flatMap((record) => {
+        const mapped = this.#read(record);
+        return mapped === undefined ? [] : [namedEntry(mapped, record, this.#options.mapping)];
+      });
+      const lookup = foundOf(chooseNamed(asked, candidates, canonical), where, status);
+      if (lookup !== undefined) return { kind: 'got', value: lookup };
+      if (answer.referred) return elsewhere;
     }
     return { kind: 'got', value: { kind: 'unknown', ...where } };
   }
@@ -217,10 +264,9 @@ class LdapDirectory implements Directory {
     return addressSearch(this.#plan, base, spellings, SIZE_LIMIT, this.#groupLimit + 1);
   }
 
-  #domainOf(server: LdapServer, address: string, fresh: boolean, deadline: number): Promise<Reading<DomainFacts>> {
+  #domainOf(server: LdapServer, domain: string, fresh: boolean, deadline: number): Promise<Reading<DomainFacts>> {
     const mapping = this.#options.mapping.domains;
     if (mapping === undefined) return Promise.resolve({ kind: 'got', value: NO_DOMAIN });
-    const domain = domainOf(address);
     const known = this.#domains.get(domain);
     if (!fresh && known !== undefined && performance.now() < known.until) return known.facts;
     const facts = findDomain(mapping, domain, async (search) => {

@@ -3,6 +3,7 @@ import type { Directory, Entry, Expansion, Lookup } from './directory.ts';
 import { type DomainFacts, type DomainSearch, findDomain, NO_DOMAIN, type Reading } from './domains.ts';
 import { DEFAULT_GROUP_LIMIT, expandGroup, type MemberSource } from './groups.ts';
 import { catchAllQuestion, choose, chooseCatchAll, question } from './match.ts';
+import { chooseNamed, type NamedEntry, namedEntry, nameQuestion } from './match-name.ts';
 import { type AttributeRecord, dnKey, entryReader, type MappedEntry, type SchemaMapping, values } from './schema.ts';
 
 /** Entries of a file as a directory: what LDAP answers, without a server. Only members by LDAP URL it does not find. */
@@ -12,6 +13,7 @@ export class LdifDirectory implements Directory {
   readonly #separators: string;
   readonly #groupLimit: number;
   readonly #byAddress = new Map<string, MappedEntry[]>();
+  readonly #byName = new Map<string, NamedEntry[]>();
   readonly #byDn = new Map<string, MappedEntry>();
   /** What may be a domain's entry, which may stand outside of the base. */
   readonly #domainEntries: ReadonlyMap<string, AttributeRecord>;
@@ -45,25 +47,35 @@ export class LdifDirectory implements Directory {
       const mapped = isUnder(dn, options.base) ? read(record) : undefined;
       if (mapped === undefined) continue;
       this.#byDn.set(dn, mapped);
-      for (const key of mapped.addresses.keys()) {
-        const entries = this.#byAddress.get(key);
-        if (entries === undefined) this.#byAddress.set(key, [mapped]);
-        else entries.push(mapped);
-      }
+      for (const key of mapped.addresses.keys()) put(this.#byAddress, key, mapped);
+      const named = namedEntry(mapped, record, options.mapping);
+      for (const key of new Set(named.keys)) put(this.#byName, key, named);
     }
   }
 
   async lookup(address: string): Promise<Lookup> {
-    const { base, canonical, status } = await this.#domainOf(address);
+    const { base, canonical, status } = await this.#domainOf(domainOf(address));
     const asked = question(address, this.#separators, canonical);
     if (asked === undefined) return { kind: 'unknown', server: this.#server };
     const found = [base, undefined].map((under) => choose(asked, this.#having(asked.tiers, under)));
     const catchAlls = catchAllQuestion(asked);
     const all = [...found, chooseCatchAll(catchAlls, this.#having(catchAlls))];
-    const [first, ...rest] = all.find((entries) => entries.length > 0) ?? [];
-    if (first === undefined) return { kind: 'unknown', server: this.#server };
-    const whole = (entry: Entry): Entry => ({ ...entry, status: [...status, ...entry.status] });
-    return { kind: 'found', entries: [whole(first), ...rest.map(whole)], server: this.#server };
+    return this.#found(all.find((entries) => entries.length > 0) ?? [], status);
+  }
+
+  async lookupName(name: string, domain: string): Promise<Lookup> {
+    const asked = nameQuestion(name, domain, this.#mapping);
+    if (asked === undefined) return { kind: 'unknown', server: this.#server };
+    const { base, canonical, status } = await this.#domainOf(asked.domain);
+    const named = new Set(asked.tiers.flatMap(({ key }) => this.#byName.get(key) ?? []));
+    const found = [base, undefined].map((under) =>
+      chooseNamed(
+        asked,
+        [...named].filter(({ mapped }) => isUnder(dnKey(mapped.entry.dn), under)),
+        canonical,
+      ),
+    );
+    return this.#found(found.find((entries) => entries.length > 0) ?? [], status);
   }
 
   expand(group: Entry, signal: AbortSignal): Promise<Expansion> {
@@ -84,6 +96,12 @@ export class LdifDirectory implements Directory {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
+  #found([first, ...rest]: readonly Entry[], status: DomainFacts['status']): Lookup {
+    if (first === undefined) return { kind: 'unknown', server: this.#server };
+    const whole = (entry: Entry): Entry => ({ ...entry, status: [...status, ...entry.status] });
+    return { kind: 'found', entries: [whole(first), ...rest.map(whole)], server: this.#server };
+  }
+
   /** Entries that have the first of the keys that anybody has. */
   #having(keys: readonly { readonly key: string }[], under?: string): readonly MappedEntry[] {
     for (const { key } of keys) {
@@ -93,14 +111,14 @@ export class LdifDirectory implements Directory {
     return [];
   }
 
-  async #domainOf(address: string): Promise<DomainFacts> {
+  async #domainOf(domain: string): Promise<DomainFacts> {
     const { domains } = this.#mapping;
     if (domains === undefined) return NO_DOMAIN;
     const read = async (search: DomainSearch): Promise<Reading<readonly AttributeRecord[]>> => ({
       kind: 'got',
       value: this.#domainRecords(search),
     });
-    const facts = await findDomain(domains, domainOf(address), read);
+    const facts = await findDomain(domains, domain, read);
     return facts.kind === 'got' ? facts.value : NO_DOMAIN;
   }
 
@@ -115,6 +133,12 @@ export class LdifDirectory implements Directory {
       ),
     );
   }
+}
+
+function put<T>(index: Map<string, T[]>, key: string, one: T): void {
+  const all = index.get(key);
+  if (all === undefined) index.set(key, [one]);
+  else all.push(one);
 }
 
 function isOfClass(record: AttributeRecord, name: string): boolean {

@@ -58,8 +58,16 @@ class MarkingDirectory implements Directory {
 
   async lookup(address: string, signal: AbortSignal, options?: LookupOptions): Promise<Lookup> {
     const lookup = await this.#inner.lookup(address, signal, options);
+    return this.#markFound(lookup, signal, options?.fresh === true);
+  }
+
+  async lookupName(name: string, domain: string, signal: AbortSignal): Promise<Lookup> {
+    return this.#markFound(await this.#inner.lookupName(name, domain, signal), signal, false);
+  }
+
+  async #markFound(lookup: Lookup, signal: AbortSignal, fresh: boolean): Promise<Lookup> {
     if (lookup.kind !== 'found') return lookup;
-    const marked = await this.#mark(lookup.entries, signal, options?.fresh === true);
+    const marked = await this.#mark(lookup.entries, signal, fresh);
     if (marked.kind === 'no-answer') return marked;
     const [first, ...rest] = marked.entries;
     return first === undefined ? lookup : { ...lookup, entries: [first, ...rest] };

@@ -30,6 +30,7 @@ export async function openDirectory(config: Config, log: Log): Promise<Directory
 
 const nobody: Directory = {
   lookup: async () => ({ kind: 'unknown', server: 'none' }),
+  lookupName: async () => ({ kind: 'unknown', server: 'none' }),
   expand: async () => ({ kind: 'members', entries: [], addresses: [] }),
   probe: async () => undefined,
   [Symbol.asyncDispose]: async () => undefined,

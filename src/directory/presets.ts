@@ -45,6 +45,8 @@ const sun: SchemaMapping = {
   moving: { attribute: 'mailUserStatus', value: 'hold' },
   mailHostAttribute: 'mailHost',
   languageAttribute: 'preferredLanguage',
+  calendarIdAttributes: ['icsCalendar', 'uid'],
+  freeBusyUrlAttribute: 'calFBURL',
   keyAttribute: 'davUniqueId',
 };
 
@@ -86,6 +88,8 @@ const openldap: SchemaMapping = {
   statusAttributes: [],
   mailHostAttribute: 'mailHost',
   languageAttribute: 'preferredLanguage',
+  calendarIdAttributes: ['uid'],
+  freeBusyUrlAttribute: 'calFBURL',
 };
 
 /** Mailboxes by msExchRecipientTypeDetails, in this forest and remote. */
@@ -136,6 +140,7 @@ const activeDirectory: SchemaMapping = {
     },
   ],
   languageAttribute: 'preferredLanguage',
+  calendarIdAttributes: ['sAMAccountName'],
   keyAttribute: 'objectGUID',
 };
 

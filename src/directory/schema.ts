@@ -96,6 +96,13 @@ export type SchemaMapping = {
   readonly mailHostAttribute?: string;
   /** Which languages the user reads, as in Accept-Language (RFC 2798 §2.7). */
   readonly languageAttribute?: string;
+  /**
+   * Where calendar ids of v6 stand that are no addresses, the one that says most first: of several only the first that
+   * anybody has the name in counts. Empty: nobody is found by such a name.
+   */
+  readonly calendarIdAttributes: readonly string[];
+  /** Where he publishes his busy times (RFC 2739 §2.2.1 calFBURL). */
+  readonly freeBusyUrlAttribute?: string;
   /** Overrides for one user where his calendar is: name of a back end, or a URL with options. */
   readonly serverAttribute?: string;
   /** Absent: domains have no entries. */
@@ -127,6 +134,7 @@ export function neededAttributes(mapping: SchemaMapping): readonly string[] {
     mapping.serverAttribute,
     mapping.mailHostAttribute,
     mapping.languageAttribute,
+    mapping.freeBusyUrlAttribute,
     ...groups.memberDns,
     ...groups.memberAddresses,
     ...groups.memberUrls,
@@ -176,6 +184,8 @@ export function entryReader(
     const server = firstValue(record, mapping.serverAttribute);
     const mailHost = firstValue(record, mapping.mailHostAttribute);
     const languages = acceptedLanguages(firstValue(record, mapping.languageAttribute) ?? '');
+    // A label may stand behind it, as in labeledURI (RFC 2079).
+    const [freeBusyUrl = ''] = (firstValue(record, mapping.freeBusyUrlAttribute) ?? '').split(/\s/, 1);
     const isMoving = moving !== undefined && satisfies(record, { attribute: moving.attribute, values: [moving.value] });
     return {
       entry: {
@@ -190,6 +200,7 @@ export function entryReader(
         ...(marker === undefined ? {} : { marker }),
         ...(server === undefined || server === '' ? {} : { server }),
         ...(mailHost === undefined ? {} : { mailHost }),
+        ...(freeBusyUrl === '' ? {} : { freeBusyUrl }),
         ...(languages.length === 0 ? {} : { languages }),
         ...(kind === 'group' ? { group: groupFacts(record, mapping.groups, mostMembers) } : {}),
       },

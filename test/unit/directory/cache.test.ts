@@ -31,6 +31,28 @@ describe('the directory cache', () => {
     expect(inner.asked).toEqual(['a@example.com', 'a@example.com']);
   });
 
+  test('a name is kept apart from an address, and apart in each domain', async () => {
+    const inner = fakeDirectory({ lookup: anybody, lookupName: (name, domain) => found(user(`${name}@${domain}`)) });
+    const cache = keeping(inner);
+    for (let round = 0; round < 2; round++) {
+      expect(await cache.lookupName('a', 'example.com', never)).toEqual(found(user('a@example.com')));
+      expect(await cache.lookupName('a', 'example.org', never)).toEqual(found(user('a@example.org')));
+      expect(await cache.lookup('a@example.com', never)).toEqual(found(user('a@example.com')));
+    }
+    expect(inner.asked).toEqual(['name a of example.com', 'name a of example.org', 'a@example.com']);
+  });
+
+  test('a name that nobody has is kept as long as such an address, and one that is too long is not kept', async () => {
+    const inner = fakeDirectory({});
+    const cache = keeping(inner);
+    const long = 'a'.repeat(1000);
+    for (const name of ['a', long, 'a', long]) expect(await cache.lookupName(name, 'x', never)).toEqual(unknown);
+    expect(inner.asked).toEqual(['name a of x', `name ${long} of x`, `name ${long} of x`]);
+    cache.pass(30);
+    await cache.lookupName('a', 'x', never);
+    expect(inner.asked).toHaveLength(4);
+  });
+
   test('that nobody has an address is kept for a time of its own', async () => {
     const inner = fakeDirectory({});
     const cache = keeping(inner);

@@ -2,13 +2,14 @@ import type { Directory, Entry, Expansion, Lookup, LookupOptions } from '../../.
 
 /** A directory that says what the test says, and counts. */
 export type FakeDirectory = Directory & {
-  /** Addresses and group DNs asked for, in order; a fresh look-up with ` fresh` behind it. */
+  /** Addresses and group DNs asked for, in order; a fresh look-up with ` fresh` behind it, a name as `name bob of example.com`. */
   readonly asked: readonly string[];
   readonly closed: () => boolean;
 };
 
 export function fakeDirectory(answers: {
   readonly lookup?: (address: string, signal: AbortSignal) => Lookup | Promise<Lookup>;
+  readonly lookupName?: (name: string, domain: string, signal: AbortSignal) => Lookup | Promise<Lookup>;
   readonly expand?: (group: Entry) => Expansion | Promise<Expansion>;
   readonly probe?: string;
 }): FakeDirectory {
@@ -20,6 +21,10 @@ export function fakeDirectory(answers: {
     lookup: async (address: string, signal: AbortSignal, options?: LookupOptions) => {
       asked.push(options?.fresh === true ? `${address} fresh` : address);
       return answers.lookup?.(address, signal) ?? { kind: 'unknown', server: 'fake' };
+    },
+    lookupName: async (name, domain, signal) => {
+      asked.push(`name ${name} of ${domain}`);
+      return answers.lookupName?.(name, domain, signal) ?? { kind: 'unknown', server: 'fake' };
     },
     expand: async (group) => {
       asked.push(group.dn);

@@ -91,6 +91,56 @@ describe('a catch-all', () => {
   });
 });
 
+describe('a calendar id', () => {
+  const ann = { objectClass: ['inetMailUser'], mail: ['ann@example.com'], uid: ['ann'] };
+
+  test('is asked for once by all that it may be, however often at a time', async () => {
+    await using server = await startFakeLdap(
+      binding((request) => Buffer.concat([entry(request, 'uid=ann,o=isp', ann), result(request, 0)])),
+    );
+    await using directory = open(server.url, PRESETS.sun);
+    const [first, second] = await Promise.all([1, 2].map(() => directory.lookupName('ann', 'example.com', never)));
+    expect(first).toMatchObject({
+      kind: 'found',
+      filter: expect.stringMatching(
+        /^\(&\(\|\(icsCalendar=ann\)\(icsCalendar=ann@example.com\)\(uid=ann\)\(uid=ann@example.com\)\)\(\|/,
+      ),
+      entries: [{ mail: 'ann@example.com', matchedBy: 'uid=ann' }],
+    });
+    expect(second).toEqual(first);
+    const searches = server.requests.filter(({ tag }) => tag === SEARCH);
+    expect(searches).toHaveLength(1);
+    expect(asksFor(searches[0] as Request, 'icsCalendar')).toBe(true);
+  });
+
+  test('is no answer when the server has none, and when so many have it that the best may be cut off', async () => {
+    const many = Array.from({ length: 100 }, (_, index) => ({ ...ann, mail: [`ann@d${index}.example.org`] }));
+    await using server = await startFakeLdap(
+      binding((request) =>
+        asksFor(request, 'busy')
+          ? result(request, 51)
+          : Buffer.concat([
+              ...many.map((one, index) => entry(request, `uid=ann,o=d${index}`, one)),
+              result(request, 0),
+            ]),
+      ),
+    );
+    await using directory = open(server.url, PRESETS.sun);
+    expect((await directory.lookupName('busy', 'example.com', never)).kind).toBe('no-answer');
+    expect(await directory.lookupName('ann', 'example.com', never)).toEqual({
+      kind: 'no-answer',
+      reason: '100 entries or more have this name',
+    });
+  });
+
+  test.for(['', 'a\nb', 'a'.repeat(257)])('%j is unknown without a search', async (name) => {
+    await using server = await startFakeLdap(binding((request) => result(request, 0)));
+    await using directory = open(server.url, PRESETS.sun);
+    expect(await directory.lookupName(name, 'example.com', never)).toEqual({ kind: 'unknown', server: server.url });
+    expect(server.requests).toEqual([]);
+  });
+});
+
 describe('members that come in ranges, as Active Directory gives them,', () => {
   const head = { objectClass: ['group'], mail: ['all@example.com'] };
   const dns = Array.from({ length: 250 }, (_, index) => `cn=${index},o=isp`);

@@ -53,6 +53,16 @@ describe('a mark in an attribute', () => {
     expect(await open(marks).mark('alice@example.com')).toBe('no');
   });
 
+  test('marks who is found by a name as well', async () => {
+    const inner = fakeDirectory({ lookupName: () => found(user('a@example.com', { moving: true })) });
+    const { directory } = open(marks, inner);
+    expect(await directory.lookupName('a', 'example.com', never)).toMatchObject({
+      kind: 'found',
+      entries: [{ moving: true, movingBy: 'mailUserStatus=hold' }],
+    });
+    expect(inner.asked).toEqual(['name a of example.com']);
+  });
+
   test('marks each of the entries, and the members of a group', async () => {
     const moved = user('b@example.com', { moving: true });
     const inner = fakeDirectory({

@@ -222,6 +222,18 @@ test.for(PRESET_NAMES)('the preset %s reads the languages of a user', (preset) =
   expect(languages(without, 'es')).toBeUndefined();
 });
 
+test.for([
+  ['https://www.example.com/ann.ifb', 'https://www.example.com/ann.ifb'],
+  [' https://www.example.com/ann.ifb Free or busy', 'https://www.example.com/ann.ifb'],
+  ['', undefined],
+] as const)('where a user publishes his busy times is read of %j', ([value, url]) => {
+  const person = { objectClass: ['inetMailUser'], mail: ['a@example.com'], calFBURL: [value] };
+  expect(read(sun, person)?.entry.freeBusyUrl).toBe(url);
+  expect(read(PRESETS['active-directory'], { ...person, objectClass: ['user'] })?.entry).not.toHaveProperty(
+    'freeBusyUrl',
+  );
+});
+
 test('a look-up reads what the mapping names, each attribute once', () => {
   expect(neededAttributes(sun)).toEqual([
     'objectClass',
@@ -237,6 +249,7 @@ test('a look-up reads what the mapping names, each attribute once', () => {
     'davStore',
     'mailHost',
     'preferredLanguage',
+    'calFBURL',
     'uniqueMember',
     'mgrpRFC822MailMember',
     'rfc822MailMember',

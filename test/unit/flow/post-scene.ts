@@ -144,6 +144,7 @@ export async function openPostScene(
           ? { kind: 'unknown', server: 'test' }
           : { kind: 'found', entries: [entry], server: 'test' };
       },
+      lookupName: async () => ({ kind: 'unknown', server: 'test' }),
       expand: async () => ({ kind: 'members', entries: [], addresses: [] }),
       probe: async () => undefined,
       [Symbol.asyncDispose]: async () => undefined,

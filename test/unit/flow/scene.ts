@@ -143,6 +143,7 @@ export async function openScene(policy: Policy = SITE, more: Partial<FlowContext
     store,
     directory: {
       lookup,
+      lookupName: async () => ({ kind: 'unknown', server: 'test' }),
       expand: async ({ mail }) => {
         asked.push(`expand ${mail}`);
         return members.get(mail) ?? { kind: 'members', entries: [], addresses: [] };
