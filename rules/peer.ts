@@ -2,6 +2,7 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import { normalizeDomain } from '../src/mail/address.ts';
 import type { Networks } from '../src/mail/network.ts';
 import type { Origin } from '../src/queue/store.ts';
+import type { BusyAccess } from './busy-access.ts';
 import { patternsAbove } from './domain-map.ts';
 
 /** What a signature may be made by: that of the last draft, and that of -01, which DAViCal speaks. */
@@ -29,6 +30,8 @@ export type Peer = {
   readonly answerWaitMs: number;
   /** `1.1` when absent. */
   readonly sentStatus?: SentStatus;
+  /** What it may ask of busy times; absent: nothing. */
+  readonly busy?: BusyAccess;
   readonly networks?: Networks;
   /** SHA-256 fingerprints, or DNS names in certificates that the listener's `client-ca` vouches for. */
   readonly certificates?: readonly string[];
@@ -41,6 +44,9 @@ export type Peer = {
     readonly signers: readonly string[];
   };
 };
+
+/** What there is of an asker's proofs. Each is enough by itself. */
+export type Proofs = Pick<Peer, 'networks' | 'certificates' | 'basic' | 'bearer'>;
 
 /** How a peer proved who it is. */
 export type Proof = 'network' | 'certificate' | 'basic' | 'bearer' | 'dkim';
@@ -191,8 +197,11 @@ function speakersFor(peers: readonly Peer[], domain: string): readonly Peer[] {
     .map(({ peer }) => peer);
 }
 
-/** What proves the peer without a look at the signature. */
-function cheapProof(peer: Peer, { client, authorizations }: PeerFacts): Exclude<Proof, 'dkim'> | undefined {
+/** What proves a peer without a look at the signature; Basic and Bearer over TLS alone. */
+export function cheapProof(
+  peer: Proofs,
+  { client, authorizations }: Pick<PeerFacts, 'client' | 'authorizations'>,
+): Exclude<Proof, 'dkim'> | undefined {
   const { tls } = client;
   if (tls?.certificate !== undefined && isCertified(peer.certificates ?? [], tls.certificate)) return 'certificate';
   const [authorization, ...more] = authorizations;
@@ -304,25 +313,30 @@ function unproved(
 ): PeerVerdict {
   const takesCredentials = peers.some(({ basic, bearer }) => basic !== undefined || bearer !== undefined);
   const isOffered = takesCredentials && client.tls !== undefined;
-  const found = foundInstead(client.tls, authorizations, other);
+  const found =
+    other === undefined ? foundInstead(client.tls, authorizations) : `peer ${other.name}, who may not speak for them`;
   const wanted = [
     ...(peers.some(({ dkim }) => dkim !== undefined) ? ['a DKIM signature'] : []),
-    ...(takesCredentials ? ['HTTP credentials over TLS'] : []),
-    ...(peers.some(({ certificates }) => certificates !== undefined) ? ['a client certificate'] : []),
-    ...(peers.some(({ networks }) => networks !== undefined) ? ['a known address'] : []),
+    ...wantedProofs(peers),
   ];
   const list = wanted.length === 0 ? 'a peer that is known here' : wanted.join(' or ');
   const reason = `found ${found}, wanted ${list} for Originators of ${domain}`;
   return { ...refused('verification-failed', reason), ...(isOffered ? { challenge: true } : {}) };
 }
 
+/** What `cheapProof` would take of one of these, in words for both sides. */
+export function wantedProofs(known: readonly Proofs[]): readonly string[] {
+  return [
+    ...(known.some(({ basic, bearer }) => basic !== undefined || bearer !== undefined)
+      ? ['HTTP credentials over TLS']
+      : []),
+    ...(known.some(({ certificates }) => certificates !== undefined) ? ['a client certificate'] : []),
+    ...(known.some(({ networks }) => networks !== undefined) ? ['a known address'] : []),
+  ];
+}
+
 /** What there is that proves nothing, in words for both sides. */
-function foundInstead(
-  tls: PeerFacts['client']['tls'],
-  authorizations: PeerFacts['authorizations'],
-  other: Peer | undefined,
-): string {
-  if (other !== undefined) return `peer ${other.name}, who may not speak for them`;
+export function foundInstead(tls: PeerFacts['client']['tls'], authorizations: PeerFacts['authorizations']): string {
   if (authorizations.length > 0)
     return tls === undefined ? 'credentials on a connection in clear' : 'credentials that are not known here';
   if (tls?.unvouched !== undefined) {

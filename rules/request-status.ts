@@ -134,45 +134,45 @@ export function answerFor(
 ): StatusAnswer {
   switch (state) {
     case 'queued':
-      return answer(
+      return statusOf(
         '1.0',
         outcome === undefined ? 'It is queued here.' : `It will be tried again${cause(outcome, decision)}`,
       );
     case 'held':
-      return answer('1.0', pendingDetail(decision));
+      return statusOf('1.0', pendingDetail(decision));
     case 'delivered':
-      if (outcome?.requestStatus !== undefined) return answer(outcome.requestStatus);
-      return kind === 'mail' ? answer(sentStatus, 'It went by mail.') : answer('2.0');
+      if (outcome?.requestStatus !== undefined) return statusOf(outcome.requestStatus);
+      return kind === 'mail' ? statusOf(sentStatus, 'It went by mail.') : statusOf('2.0');
     case 'skipped':
       return skipped(decision);
     case 'failed':
       return failed(outcome, decision);
     case 'expired':
-      return answer('5.1', `It was given up${cause(outcome, decision)}`);
+      return statusOf('5.1', `It was given up${cause(outcome, decision)}`);
     case 'deleted':
-      return answer('5.2', 'An operator took it out of the queue.');
+      return statusOf('5.2', 'An operator took it out of the queue.');
   }
 }
 
 function skipped(decision: DeliveryFacts['decision']): StatusAnswer {
   if (decision?.post.kind === 'reject') return refusedWith(decision.post.status, decision.rule);
-  if (decision?.post.kind === 'mail') return answer('1.0', 'It goes by mail.');
+  if (decision?.post.kind === 'mail') return statusOf('1.0', 'It goes by mail.');
   // Stale, a duplicate or the organizer's own: his calendar has what it should have.
-  return answer('2.0');
+  return statusOf('2.0');
 }
 
 function failed(outcome: Outcome | undefined, decision: DeliveryFacts['decision']): StatusAnswer {
-  if (outcome?.requestStatus !== undefined) return answer(outcome.requestStatus, sentence(outcome.reason));
+  if (outcome?.requestStatus !== undefined) return statusOf(outcome.requestStatus, sentence(outcome.reason));
   const status =
     outcome?.kind === 'failed' ? outcome.status : decision?.post.kind === 'reject' ? decision.post.status : '';
   const isDecided = decision?.post.kind === 'reject';
   const { code } = refusedWith(status, decision?.rule ?? '');
-  return isDecided || outcome === undefined ? answer(code) : answer(code, sentence(outcome.reason));
+  return isDecided || outcome === undefined ? statusOf(code) : statusOf(code, sentence(outcome.reason));
 }
 
 function refusedWith(status: string, rule: string): StatusAnswer {
   const subject = status.split('.', 2).join('.');
-  return answer(REFUSED_BY_RULE[rule] ?? REFUSED_AS[status] ?? REFUSED_AS[subject] ?? '5.2');
+  return statusOf(REFUSED_BY_RULE[rule] ?? REFUSED_AS[status] ?? REFUSED_AS[subject] ?? '5.2');
 }
 
 /** Why an attempt came to nothing, where it was one: our own deferrals name settings of ours. */
@@ -186,7 +186,8 @@ function pendingDetail(decision: DeliveryFacts['decision']): string {
     : 'It is held for an administrator to look at.';
 }
 
-function answer(code: string, detail?: string): StatusAnswer {
+/** A status code in the words of its specification; one that none of them has, in those of its class. */
+export function statusOf(code: string, detail?: string): StatusAnswer {
   const known = code.split('.', 2).join('.');
   const description = WORDS[known] ?? CLASS_WORDS[code.charAt(0)] ?? 'Unknown status';
   return { code, description, ...(detail === undefined ? {} : { detail }) };

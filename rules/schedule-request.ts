@@ -229,7 +229,7 @@ function judgeRecipients(
     return refusal('recipient-mismatch', `found Recipient ${clip(stranger.uri)}, wanted ${role} of the ${method}`);
   if (kind === 'free-busy') {
     const asked = new Set(recipients.map(userKey));
-    const left = meant.find((user) => !asked.has(userKey(user)));
+    const left = meant.find((user) => !keysOf(headerUser(user)).some((key) => asked.has(key)));
     if (left !== undefined)
       return refusal(
         'recipient-mismatch',
