@@ -1,7 +1,7 @@
-import Bottleneck from 'bottleneck';
+import { Limiter } from './limiter.ts';
 
 type Lane = {
-  readonly limiter: Bottleneck;
+  readonly limiter: Limiter;
   readonly waiting: (() => Promise<void>)[];
   running: number;
   /** Somebody waited in vain, and nobody had a turn since. */
@@ -59,7 +59,7 @@ export class Lanes {
     lane.waiting.push(start);
     if (lane.running >= this.#perDestination(destination)) return;
     lane.running++;
-    void lane.limiter.schedule(() => drain(lane)).then(() => this.#forget(destination, lane));
+    void lane.limiter.run(() => drain(lane)).then(() => this.#forget(destination, lane));
   }
 
   #forget(destination: string, lane: Lane): void {
@@ -76,7 +76,7 @@ export class Lanes {
     let lane = this.#lanes.get(destination);
     if (lane === undefined) {
       lane = {
-        limiter: new Bottleneck({ maxConcurrent: this.#perDestination(destination) }),
+        limiter: new Limiter({ atATime: this.#perDestination(destination) }),
         waiting: [],
         running: 0,
         stalled: false,
@@ -88,7 +88,7 @@ export class Lanes {
 
   /** Forgets the limiters; to be called when nothing runs any more. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#lanes.values()].map((lane) => lane.limiter.stop({ dropWaitingJobs: false })));
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.limiter.stop()));
     this.#lanes.clear();
   }
 }
