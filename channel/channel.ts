@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { BusyReading, Window } from '../src/freebusy/busy.ts';
 import type { ProfileName } from '../src/mail/disposition.ts';
 import type { Envelope, EnvelopeRecipient } from '../src/mail/envelope.ts';
 import type { Outcome } from '../src/mail/outcome.ts';
@@ -50,6 +51,41 @@ export type Deliverer<Batch> = {
    * @returns one outcome per recipient, in the order of `batch.recipients`
    */
   deliver(batch: Batch, signal: AbortSignal): Promise<readonly Outcome[]>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+export const BUSY_PROTOCOLS = ['ischedule', 'wcap', 'caldav', 'url'] as const;
+/** How busy times are asked for; `url`: a document that is published (RFC 5546 §3.3.1). */
+export type BusyProtocol = (typeof BUSY_PROTOCOLS)[number];
+
+/** Users of one calendar server whose busy times are asked for together. */
+export type BusyBatch = {
+  /** Of the server, as its map line or back end names it; of one who publishes, his own. */
+  readonly server: URL;
+  readonly fallbacks?: readonly URL[];
+  readonly profile: ProfileName;
+  /** Token without blanks: UID of the VFREEBUSY, and what the log calls the question. */
+  readonly uid: string;
+  /** Mailbox of whom the question speaks for. */
+  readonly originator: string;
+  /** Mailboxes as the server knows them, no two of them equal; never empty. */
+  readonly attendees: readonly string[];
+  readonly window: Window;
+  /** Gateways that the question came through, ourselves last (`src/freebusy/hops.ts`). */
+  readonly hops: readonly string[];
+};
+
+/** Asks one calendar server. */
+export type BusySource = {
+  readonly protocol: BusyProtocol;
+  /** Origin that this one speaks to; questions to one destination share its limits. */
+  readonly destination: string;
+  /**
+   * Asks once. What the server or the network does is a reading; a throw is our bug.
+   * @param signal the deadline, too: what is not known when it aborts is `unavailable`
+   * @returns one for each attendee, in order
+   */
+  ask(batch: BusyBatch, signal: AbortSignal): Promise<readonly BusyReading[]>;
   [Symbol.asyncDispose](): Promise<void>;
 };
 

@@ -1,4 +1,4 @@
-import type { Silence } from './failures.ts';
+import type { Silence } from '../../src/http/silence.ts';
 
 /**
  * The deadline of one attempt joined with the caller's signal. `AbortSignal.timeout` would keep its timer, and
@@ -8,16 +8,19 @@ export class Attempt {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
   readonly #caller: AbortSignal;
+  readonly #stopped: Silence;
   #ended: Silence | undefined;
 
-  constructor(caller: AbortSignal, timeoutMs: number) {
+  /** @param stopped what it means that the caller's signal ends it */
+  constructor(caller: AbortSignal, timeoutMs: number, stopped: Silence = { kind: 'stopped' }) {
     this.#caller = caller;
+    this.#stopped = stopped;
     this.#timer = setTimeout(() => this.#abort({ kind: 'too-slow' }), timeoutMs);
     caller.addEventListener('abort', this.#onStop);
     if (caller.aborted) this.#onStop();
   }
 
-  readonly #onStop = (): void => this.#abort({ kind: 'stopped' });
+  readonly #onStop = (): void => this.#abort(this.#stopped);
 
   #abort(silence: Silence): void {
     this.#ended ??= silence;

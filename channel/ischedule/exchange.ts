@@ -1,12 +1,13 @@
 import { type Dispatcher, errors } from 'undici';
+import { readSocketError } from '../../src/http/silence.ts';
 import type { PostBatch } from '../channel.ts';
 import type { Attempt } from './attempt.ts';
 import { connectMs, hasBegun } from './begun.ts';
-import { type PostResult, readSocketError } from './failures.ts';
+import type { PostResult } from './failures.ts';
 import type { Pools } from './pools.ts';
 import { isRedirect, Route, type RouteRules } from './route.ts';
 import { type Signature, signed } from './signing.ts';
-import { composeRequest, parseReply } from './wire.ts';
+import { composeRequest, parseReply, readBare } from './wire.ts';
 
 /** What posts to one calendar server have in common. */
 export type ExchangeContext = {
@@ -33,17 +34,19 @@ export type Posted = {
 
 /**
  * Posts a batch to one target and follows its redirects.
+ * @param more headers beside those that every post has, names and values in turn
  * @throws InvalidArgumentError for a post that cannot be sent as composed
  */
 export async function post(
   batch: PostBatch,
+  more: readonly string[],
   target: URL,
   signature: Signature | undefined,
   { pools, rules, userAgent, maxResponseBytes, clock }: ExchangeContext,
   attempt: Attempt,
 ): Promise<Posted> {
   const route = new Route(target, rules);
-  const headers = composeRequest(batch, userAgent);
+  const headers = [...composeRequest(batch, userAgent), ...more];
   const startedAt = performance.now();
   let body = ownBody(batch);
   const posted = (result: PostResult, serial: string): Posted => ({
@@ -86,9 +89,8 @@ function ownBody({ content }: PostBatch): Buffer {
 async function readAnswer(response: Dispatcher.ResponseData, maxBytes: number): Promise<PostResult> {
   const httpStatus = response.statusCode;
   const retryAfter = headerValue(response.headers['retry-after']);
-  const unreadable = (reason: string): PostResult => ({
-    ...{ kind: 'answer', httpStatus, retryAfter, reply: { kind: 'unreadable', reason } },
-  });
+  const unreadable = (reason: string) =>
+    ({ kind: 'answer', httpStatus, retryAfter, reply: { kind: 'unreadable', reason } }) as const;
   try {
     if (isEncoded(response)) {
       await response.body.dump();
@@ -99,8 +101,10 @@ async function readAnswer(response: Dispatcher.ResponseData, maxBytes: number): 
       return unreadable('the answer is too large');
     }
     const body = Buffer.from(await response.body.arrayBuffer());
-    const reply = parseReply(body, headerValue(response.headers['content-type']));
-    return { kind: 'answer', httpStatus, retryAfter, reply };
+    const contentType = headerValue(response.headers['content-type']);
+    const reply = parseReply(body, contentType);
+    const bare = reply.kind === 'unreadable' ? readBare(body, contentType) : undefined;
+    return { kind: 'answer', httpStatus, retryAfter, reply, ...(bare === undefined ? {} : { bare }) };
   } catch (error) {
     if (!(error instanceof errors.ResponseExceededMaxSizeError)) throw error;
     return unreadable('the answer is too large');

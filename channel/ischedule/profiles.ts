@@ -30,3 +30,8 @@ export function recipientHeaders(profile: ProfileName, mailboxes: readonly strin
 export function headerAddress(mailbox: string): string {
   return calendarAddress(mailbox.toWellFormed()).replace(/[^\x21-\x7e]/gu, (char) => encodeURIComponent(char));
 }
+
+/** Mailboxes as they stand in a question for busy times: as the Recipient header has them, for Cyrus finds users by these. */
+export function busyAttendees(profile: ProfileName, mailboxes: readonly string[]): readonly string[] {
+  return BARE_RECIPIENTS.has(profile) ? mailboxes.map((mailbox) => mailbox.toLowerCase()) : mailboxes;
+}

@@ -9,6 +9,7 @@ import {
   type RightPost,
 } from '../../rules/schedule-request.ts';
 import type { PostAcceptor } from '../../src/flow/post-acceptor.ts';
+import { hopsOfVia, MAX_HOPS } from '../../src/freebusy/hops.ts';
 import type { HttpRequest } from '../../src/http/exchange.ts';
 import { type FreeBusyRequest, type PostedLimits, readPosted } from '../../src/itip/posted.ts';
 import { addressKey, domainOf } from '../../src/mail/address.ts';
@@ -25,6 +26,8 @@ export type FreeBusyQuestion = {
   /** Mailboxes, no two of them equal. */
   readonly recipients: readonly string[];
   readonly object: FreeBusyRequest;
+  /** Gateways of our kind that it came through (Via). */
+  readonly hops: readonly string[];
   readonly signal: AbortSignal;
 };
 
@@ -148,7 +151,9 @@ async function ask(
   if (posted.kind === 'free-busy') {
     if (handling.answerFreeBusy === undefined)
       throw new Error('judgeBody() let a VFREEBUSY pass that nobody announced');
-    return handling.answerFreeBusy({ peer, originator, recipients, object: posted.object, signal });
+    // One more than may be is enough to see that there are too many.
+    const hops = hopsOfVia(headers.vias).slice(0, MAX_HOPS + 1);
+    return handling.answerFreeBusy({ peer, originator, recipients, object: posted.object, hops, signal });
   }
   return handling.acceptor.post({
     listener: handling.listener,

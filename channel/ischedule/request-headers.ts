@@ -23,6 +23,8 @@ export type ScheduleHeaders = {
   readonly signatures: number;
   /** Values of Authorization. */
   readonly authorizations: readonly string[];
+  /** Values of Via (RFC 9110 §7.6.3). */
+  readonly vias: readonly string[];
   /** Name of the first header whose value has a control character other than a tab. */
   readonly damaged?: string;
 };
@@ -40,7 +42,7 @@ export function readScheduleHeaders(rawHeaders: readonly string[], limit: number
     const list = values.get(name);
     if (list === undefined) continue;
     const value = rawHeaders[at + 1] ?? '';
-    if (hasControl(value)) damaged ??= name;
+    if (hasControl(value) && name !== 'via') damaged ??= name; // what proxies wrote is not the sender's fault
     list.push(asUtf8(value).trim());
   }
   const of = (name: (typeof HEADERS)[number]) => values.get(name) ?? [];
@@ -52,6 +54,7 @@ export function readScheduleHeaders(rawHeaders: readonly string[], limit: number
     contentTypes: of('content-type').map(parseContentType),
     signatures: of('dkim-signature').length,
     authorizations: of('authorization'),
+    vias: of('via'),
     ...(damaged === undefined ? {} : { damaged }),
   };
 }
@@ -64,6 +67,7 @@ const HEADERS = [
   'content-type',
   'dkim-signature',
   'authorization',
+  'via',
 ] as const;
 
 function recipientsOf(values: readonly string[], most: number): readonly HeaderAddress[] {

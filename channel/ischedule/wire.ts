@@ -1,6 +1,7 @@
+import { parseContentType } from '../../src/itip/content-type.ts';
+import { childrenNamed, type Element, readDocument, textOf } from '../../src/xml/document.ts';
 import type { PostBatch } from '../channel.ts';
 import { headerAddress, recipientHeaders } from './profiles.ts';
-import { childrenNamed, type Element, readDocument, textOf } from './xml.ts';
 
 export const NAMESPACE = 'urn:ietf:params:xml:ns:ischedule';
 
@@ -69,6 +70,23 @@ export function parseReply(body: Buffer, contentType: string): Reply {
     return { kind: 'error', element, description };
   }
   return { kind: 'unreadable', reason: 'the answer is not a schedule-response' };
+}
+
+/** iCalendar where a `schedule-response` belongs: servers of draft -00 may answer a question for busy times so. */
+export type BareAnswer = { readonly content: Buffer; readonly charset: string | undefined };
+
+/**
+ * Takes a body that is no reply for iCalendar by how it begins, or else by its label.
+ * @param contentType value of the Content-Type header, '' when absent
+ */
+export function readBare(content: Buffer, contentType: string): BareAnswer | undefined {
+  const { type, parameters } = parseContentType(contentType);
+  const beginning = content
+    .toString('latin1', 0, 64)
+    .replace(/^\xef\xbb\xbf/, '')
+    .trimStart();
+  const isCalendar = /^BEGIN:/i.test(beginning) || (type === 'text/calendar' && /^[^<]/.test(beginning));
+  return isCalendar ? { content, charset: parameters.get('charset')?.[0]?.trim() } : undefined;
 }
 
 function readResponse(response: Element): RecipientResponse {

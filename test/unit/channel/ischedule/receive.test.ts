@@ -444,6 +444,31 @@ describe('a signature', () => {
     expect(acceptor.posts).toMatchObject([{ peer: 'signer' }, { peer: 'signer' }]);
   });
 
+  test('over a question for busy times has it answered, and again when the same comes again', async () => {
+    const asked: string[] = [];
+    const { service } = receiver({
+      peers: () => [SIGNER],
+      keys: { find: async () => known },
+      answerFreeBusy: async ({ peer, recipients }) => {
+        asked.push(peer.name);
+        return recipients.map(() => ({ code: '2.0', description: 'Success' }));
+      },
+    });
+    const content = text(FREE_BUSY).replace('ann@example.net', 'dan@signed.example');
+    const headers = {
+      ...{ ...HEADERS, Originator: 'mailto:dan@signed.example', Recipient: 'mailto:bob@example.com' },
+      'Content-Type': 'text/calendar; component=VFREEBUSY; method=REQUEST',
+    };
+    const signature = sign(Object.entries(headers), Buffer.from(content), {
+      key: { domain: 'signed.example', selector: 'isched', key: pair.privateKey },
+      canonicalization: 'ischedule-relaxed',
+      now: NOW,
+    });
+    const wish = { address: '198.51.100.1', headers: { ...headers, 'DKIM-Signature': signature }, body: content };
+    for (const _time of [1, 2]) expect((await post(service, wish)).status).toBe(200);
+    expect(asked).toEqual(['signer', 'signer']);
+  });
+
   test('that is good is refused where it stands over another body, recipient or domain', async () => {
     const { acceptor, service } = setUp(known);
     const wishes: readonly (readonly [Wish, string])[] = [

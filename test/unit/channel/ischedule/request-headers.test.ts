@@ -14,6 +14,8 @@ describe('the headers of a post', () => {
       ['DKIM-Signature', 'v=1'],
       ['Authorization', 'Bearer x'],
       ['iSchedule-Message-ID', '<a@b>'],
+      ['via', '1.1 a, 1.0 b (c)'],
+      ['Via', '1.1 d'],
     ].flat();
     expect(readScheduleHeaders(raw, 10)).toEqual({
       versions: ['1.0'],
@@ -38,6 +40,7 @@ describe('the headers of a post', () => {
       ],
       signatures: 1,
       authorizations: ['Bearer x'],
+      vias: ['1.1 a, 1.0 b (c)', '1.1 d'],
     });
   });
 

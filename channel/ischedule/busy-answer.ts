@@ -1,0 +1,96 @@
+import { judgeRequestStatus, parseRequestStatus } from '../../rules/request-status.ts';
+import type { BusyReading } from '../../src/freebusy/busy.ts';
+import { type BusyDocument, type BusyDocuments, readBusy } from '../../src/freebusy/read.ts';
+import { type BusyAsked, judgeDocuments } from '../../src/freebusy/reading.ts';
+import { addressKey, mailboxOf } from '../../src/mail/address.ts';
+import type { Received } from './client.ts';
+import type { BareAnswer } from './wire.ts';
+
+/** One attendee of a question, which the answer is held to. */
+export type AskedBusy = Required<BusyAsked>;
+
+/** What the server said of one attendee in its `schedule-response`, or why it said nothing of him. */
+export function readReceived({ outcome, response }: Received, asked: AskedBusy): BusyReading {
+  const { requestStatus, reason } = outcome;
+  if (requestStatus === undefined) return unavailable(reason);
+  const refused = statusReading(requestStatus, reason);
+  if (refused !== undefined) return refused;
+  const { calendarData = '' } = response ?? {};
+  if (calendarData.trim() === '') return unavailable(WITHOUT);
+  const read = readBusy(Buffer.from(calendarData), 'utf-8');
+  return read.kind === 'documents' ? readDocuments(read.documents, asked) : unreadable(read);
+}
+
+/** Reads answers that are iCalendar: one document for each attendee, found by whom it names, and each answer only once. */
+export class BareReader {
+  readonly #read = new Map<BareAnswer, BusyDocuments>();
+
+  readingOf({ answer, isOnly }: NonNullable<Received['bare']>, asked: AskedBusy): BusyReading {
+    const read = this.#read.get(answer) ?? readBusy(answer.content, answer.charset);
+    this.#read.set(answer, read);
+    if (read.kind !== 'documents') return unreadable(read);
+    const { documents } = read;
+    // One that names nobody is about him.
+    if (isOnly) return readDocuments(documents, asked);
+    const key = addressKey(asked.attendee);
+    const his = documents.filter((document) => namesOf(document).every((name) => addressKey(name) === key));
+    return his.length === 0
+      ? unavailable('the calendar server did not answer for the attendee')
+      : readDocuments(his, asked);
+  }
+}
+
+/** v6 names nobody as ATTENDEE, but the calendar itself. */
+function namesOf({ attendees, email, calid }: BusyDocument): readonly string[] {
+  if (attendees.length > 0) return attendees;
+  const name = email ?? calid ?? '';
+  return [mailboxOf(name) ?? name];
+}
+
+const WITHOUT = 'the calendar server answered without busy times';
+
+function readDocuments(documents: readonly BusyDocument[], asked: AskedBusy): BusyReading {
+  for (const { errno, requestStatus, window, periods } of documents) {
+    if (errno !== undefined && errno !== 0) return errnoReading(errno);
+    // A calendar with an errno may stand there without any VFREEBUSY.
+    if (errno === 0 && window === undefined && periods.length === 0) return unavailable(WITHOUT);
+    const code = parseRequestStatus(requestStatus ?? '')?.code;
+    const refused = code === undefined ? undefined : statusReading(code, judgeRequestStatus(code)?.reason);
+    if (refused !== undefined) return refused;
+  }
+  return judgeDocuments(
+    documents.map(({ errno: _, ...document }) => document),
+    asked,
+  );
+}
+
+/** @returns undefined for success, after which there must be busy times */
+function statusReading(code: string, reason = `the calendar server answered ${code}`): BusyReading | undefined {
+  if (code.startsWith('2.')) return undefined;
+  switch (code.split('.', 2).join('.')) {
+    case '3.7':
+    // Known there and without calendar: during a move his times may be at the other system.
+    case '5.3':
+      return { kind: 'unknown', reason };
+    case '3.8':
+    case '4.2':
+      return { kind: 'refused', reason };
+    default:
+      return unavailable(code.startsWith('1.') ? WITHOUT : reason);
+  }
+}
+
+/** Of v6, in case its answer by iSchedule is the one it gives by WCAP (its developer's guide, error codes). */
+function errnoReading(errno: number): BusyReading {
+  const reason = `the calendar server answered with error ${errno}`;
+  if ([29, 50, 53].includes(errno)) return { kind: 'unknown', reason };
+  return [28, 75, 76].includes(errno) ? { kind: 'refused', reason } : unavailable(reason);
+}
+
+function unreadable(read: Exclude<BusyDocuments, { kind: 'documents' }>): BusyReading {
+  return unavailable(read.kind === 'empty' ? WITHOUT : `the busy times cannot be read: ${read.reason}`);
+}
+
+function unavailable(reason: string): BusyReading {
+  return { kind: 'unavailable', reason };
+}
