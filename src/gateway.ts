@@ -89,7 +89,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     stopping: stopping.signal,
   });
   const posting = { acceptor, replays: new ReplayMemory(), log };
-  let service = openService(config, parts.outside, posting);
+  let service = openService(parts, posting);
   const receivers: NamedReceiver[] = config.listeners.map((listener) => ({
     name: listener.name,
     address: listener.address,
@@ -119,7 +119,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       return { ok: false, errors: error.message.split('\n') };
     }
     const after = parts;
-    service = openService(after.config, after.outside, posting);
+    service = openService(after, posting);
     generations.replace({ ...shared, ...contextOf(after) }, () => closeParts(before, after));
     return { ok: true, changes: changesOf(before, after), later: changes(next, wanted) };
   };

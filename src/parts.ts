@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import type { Broker } from './broker/question.ts';
+import { openBroker } from './busy.ts';
 import { type Channels, openChannels } from './channels.ts';
 import { changeText, differences } from './config/diff.ts';
 import { directoryFiles } from './config/load.ts';
@@ -24,6 +26,8 @@ export type Parts = {
   readonly outside: Outside;
   readonly channels: Channels;
   readonly lanes: Lanes;
+  /** Answers questions for busy times. Absent where the configuration has no section for them. */
+  readonly broker?: Broker & AsyncDisposable;
   /** Absent where none is configured. */
   readonly outbound?: Outbound;
 };
@@ -46,12 +50,18 @@ export async function openParts(config: Config, log: Log, before?: Parts): Promi
       ? keeps(before?.directory, ['directory'], ['domains'])
       : undefined) ?? (await openDirectory(config, log));
   const outside = keeps(before?.outside, ...OUTSIDE) ?? openOutside(config, log);
-  if (before !== undefined && outside === before.outside && keeps(true, ['next-hop'], ['smart-host'], ...POSTING)) {
+  const sameOutside = outside === before?.outside;
+  const broker =
+    (config.freeBusy !== undefined && sameOutside && directory === before?.directory
+      ? keeps(before?.broker, ...ASKING)
+      : undefined) ?? openBroker(config, { directory, outside, log });
+  const common = { config, directory, contents, outside, ...(broker === undefined ? {} : { broker }), ...outboundPart };
+  if (before !== undefined && sameOutside && keeps(true, ['next-hop'], ['smart-host'], ...POSTING)) {
     const { channels, lanes } = before;
-    return { config, directory, contents, outside, channels, lanes, ...outboundPart };
+    return { ...common, channels, lanes };
   }
   const channels = openChannels(config, outside.connector, log);
-  return { config, directory, contents, outside, channels, lanes: new Lanes(channels.lanesOf), ...outboundPart };
+  return { ...common, channels, lanes: new Lanes(channels.lanesOf) };
 }
 
 const ischedule = (...options: readonly string[]): readonly OptionPath[] =>
@@ -68,12 +78,27 @@ const POSTING = ischedule(
   ...['redirect-hosts', 'user-agent', 'max-response', 'servers', 'keys'],
 );
 
+/** What says who is asked for busy times, and how. Who may ask is looked at with each question. */
+const ASKING: readonly OptionPath[] = [
+  ...['deadline', 'address', 'default-domain', 'group-limit', 'cache', 'breaker', 'published-hosts', 'servers'].map(
+    (option) => ['free-busy', option],
+  ),
+  ['outbound'],
+  ['calendar'],
+  ['domains'],
+  ...POSTING,
+];
+
 function isWithin(path: OptionPath, option: OptionPath): boolean {
   return option.every((step, index) => path[index] === step);
 }
 
 /** @param except what stays open because these have it, too */
-export async function closeParts({ directory, outside, channels, lanes }: Parts, except?: Parts): Promise<void> {
+export async function closeParts(
+  { directory, outside, channels, lanes, broker }: Parts,
+  except?: Parts,
+): Promise<void> {
+  if (broker !== except?.broker) await broker?.[Symbol.asyncDispose]();
   if (lanes !== except?.lanes) await lanes.stop();
   if (channels !== except?.channels) await channels.close();
   if (outside !== except?.outside) await outside[Symbol.asyncDispose]();

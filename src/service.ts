@@ -1,5 +1,10 @@
 import { createIScheduleRoutes } from '../channel/ischedule/receive.ts';
 import type { ReplayMemory } from '../channel/ischedule/replay-memory.ts';
+import { createPublishedRoute } from '../channel/published/answer.ts';
+import { createWcapRoute } from '../channel/wcap/answer.ts';
+import { createPostAnswerer } from './broker/answer-posts.ts';
+import type { Broker } from './broker/question.ts';
+import { busyAddressOf, busyClientsOf } from './config/busy.ts';
 import type { Config, ServiceConfig } from './config/options.ts';
 import { acceptLimits, peersOf, publishedKeysOf } from './config/peers.ts';
 import type { Use } from './flow/generation.ts';
@@ -8,7 +13,7 @@ import type { Route } from './http/exchange.ts';
 import { HttpListener } from './http/listener.ts';
 import { DEFAULT_LIMITS } from './itip/extract.ts';
 import type { Log } from './observe/log.ts';
-import type { Outside } from './outside.ts';
+import type { Parts } from './parts.ts';
 
 /** What the log, the queue and `Gateway.listeners` call the listener of `http.service`. */
 export const SERVICE = 'service';
@@ -23,23 +28,38 @@ export type ServiceShared = {
   readonly log: Log;
 };
 
-export function openService(config: Config, { keys }: Outside, shared: ServiceShared): Service {
+/** Without a broker VFREEBUSY is neither announced nor taken, and the other two protocols are not there. */
+export function openService(
+  { config, outside: { keys }, broker }: Pick<Parts, 'config' | 'outside' | 'broker'>,
+  shared: ServiceShared,
+): Service {
   const { ischedule } = config;
   const { administrator } = ischedule.accept;
   const peers = peersOf(config);
-  return {
-    routes: createIScheduleRoutes({
-      ...shared,
-      listener: SERVICE,
-      peers: () => peers,
-      limits: acceptLimits(ischedule),
-      reading: DEFAULT_LIMITS,
-      keys,
-      publishedKeys: publishedKeysOf(ischedule),
-      clock: Date.now,
-      ...(administrator === undefined ? {} : { administrator }),
-    }),
-  };
+  const posts = createIScheduleRoutes({
+    ...shared,
+    listener: SERVICE,
+    peers: () => peers,
+    limits: acceptLimits(ischedule),
+    reading: DEFAULT_LIMITS,
+    keys,
+    publishedKeys: publishedKeysOf(ischedule),
+    clock: Date.now,
+    ...(administrator === undefined ? {} : { administrator }),
+    ...(broker === undefined ? {} : { answerFreeBusy: createPostAnswerer({ broker, clock: Date.now }) }),
+  });
+  return { routes: [...posts, ...openQuestions(config, broker, shared.log)] };
+}
+
+/** What takes questions for busy times from those who do not post. */
+function openQuestions(config: Config, broker: Broker | undefined, log: Log): readonly Route[] {
+  const clients = busyClientsOf(config);
+  const common = { clients: () => clients, originator: busyAddressOf(config), clock: Date.now, log };
+  const { freeBusy } = config;
+  return [
+    createPublishedRoute({ ...common, broker: () => (freeBusy?.url === true ? broker : undefined) }),
+    createWcapRoute({ ...common, broker: () => broker, maxAttendees: freeBusy?.maxAttendees ?? 0 }),
+  ];
 }
 
 /**

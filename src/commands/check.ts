@@ -8,6 +8,7 @@ import type { CalendarServer } from '../mail/disposition.ts';
 import { silentLog } from '../observe/log.ts';
 import { reach } from '../observe/reach.ts';
 import { type AskSettings, askCalendarServer } from './calendar-server.ts';
+import { checkFreeBusy } from './check-busy.ts';
 import { checkCoexistence } from './check-coexistence.ts';
 import { CommandError, EX } from './exit.ts';
 import { describeOutbound } from './outbound.ts';
@@ -54,6 +55,7 @@ export async function checkSite(config: Config, warnings: readonly string[], opt
     ...(await Promise.all(
       calendarServers(config).map((server) => checkCalendarServer(server, settingsFor(server.url, config.ischedule))),
     )),
+    ...(await checkFreeBusy(config, REACH_MS)),
     ...(await checkCoexistence(config, REACH_MS)),
     ...(await checkHops(config)),
   ];

@@ -1,4 +1,5 @@
-import { error, type Finding, isLoopback, plainHost, warning } from './finding.ts';
+import { checkFreeBusy } from './busy-checks.ts';
+import { error, type Finding, isLoopback, plainHost, reaches, WILDCARDS, warning } from './finding.ts';
 import { checkISchedule, checkKeyPair } from './ischedule-checks.ts';
 import type { HostPort } from './kinds.ts';
 import type { Config, DirectoryConfig, HopConfig, ListenerConfig } from './options.ts';
@@ -18,6 +19,7 @@ export function crossCheck(config: Config): readonly Finding[] {
     ...checkHop(config, 'smart-host', config.smartHost),
     ...checkServiceAddress(config),
     ...checkISchedule(config),
+    ...checkFreeBusy(config),
     ...checkWaysOut(config),
     ...checkOutbound(config),
   ];
@@ -207,20 +209,9 @@ function checkWaysOut(config: Config): Finding[] {
   ];
 }
 
-const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
-
 function collide(a: HostPort, b: HostPort): boolean {
   if (a.port !== b.port || a.port === 0) return false;
   return plainHost(a.host) === plainHost(b.host) || WILDCARDS.has(a.host) || WILDCARDS.has(b.host);
-}
-
-function reaches(target: HostPort, listener: HostPort, hostname: string): boolean {
-  if (target.port !== listener.port) return false;
-  const host = plainHost(target.host);
-  return (
-    host === plainHost(listener.host) ||
-    (WILDCARDS.has(listener.host) && (isLoopback(host) || WILDCARDS.has(host) || host === plainHost(hostname)))
-  );
 }
 
 function hostPortText({ host, port }: HostPort): string {

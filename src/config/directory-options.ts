@@ -256,6 +256,10 @@ function mapping() {
         'The attribute with the languages that the user reads, in which mail to him is worded; preferredLanguage in every preset',
       ),
       key: orNone('The attribute that never changes over a user’s life'),
+      'calendar-ids': attributeNames(
+        'Attributes that WCAP knows a calendar user by, the one that names his calendar first; icsCalendar and uid in the Sun presets.',
+      ),
+      'free-busy-url': orNone('The attribute with the URL of busy times that the user publishes (RFC 2739)'),
     },
     { doc: 'Changes to the preset; what is not named here stays.' },
   );

@@ -1,3 +1,4 @@
+import type { HostPort } from './kinds.ts';
 import type { OptionPath, Problem } from './problem.ts';
 
 /** What options say together. `about` are all the options it rests on; `path` is the one to change. */
@@ -21,4 +22,17 @@ export function plainHost(host: string): string {
 export function isLoopback(host: string): boolean {
   const plain = plainHost(host).replace(/^\[|\]$/g, '');
   return plain === '::1' || /^127\.\d+\.\d+\.\d+$/.test(plain);
+}
+
+/** Addresses that stand for every one of the machine. */
+export const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+/** Whether what is sent to `target` comes in at `listener`. */
+export function reaches(target: HostPort, listener: HostPort, hostname: string): boolean {
+  if (target.port !== listener.port) return false;
+  const host = plainHost(target.host);
+  return (
+    host === plainHost(listener.host) ||
+    (WILDCARDS.has(listener.host) && (isLoopback(host) || WILDCARDS.has(host) || host === plainHost(hostname)))
+  );
 }

@@ -60,6 +60,8 @@ function service(site: Site) {
         max: '10m',
       }),
     },
-    { doc: 'The listener for calendar servers: the iSchedule receiver, and our public keys. Not opened when absent.' },
+    {
+      doc: 'The listener for calendar servers: the iSchedule receiver, questions for busy times, and our public keys. Not opened when absent.',
+    },
   );
 }

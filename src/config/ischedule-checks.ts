@@ -1,8 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { error, type Finding, isLoopback, warning } from './finding.ts';
+import { error, type Finding, isLoopback, reaches, warning } from './finding.ts';
 import type { Config, PeerConfig, ServerConfig } from './options.ts';
 import { serverFor } from './peers.ts';
 import type { OptionPath } from './problem.ts';
+import { checkProofs } from './proof-checks.ts';
 import type { Secret } from './secrets.ts';
 
 /** Every contradiction about who may post to us, and how we post. */
@@ -13,6 +14,7 @@ export function checkISchedule(config: Config): Finding[] {
     ...checkAccept(config),
     ...checkKeys(config),
     ...checkServers(config),
+    ...checkNotOurs(config),
     ...checkDiscovery(config),
   ];
 }
@@ -20,13 +22,15 @@ export function checkISchedule(config: Config): Finding[] {
 const SERVICE: OptionPath = ['http', 'service'];
 const PEERS: OptionPath = ['ischedule', 'peers'];
 
-function checkService({ http: { service }, ischedule: { peers } }: Config): Finding[] {
+function checkService({ http: { service }, ischedule: { peers }, freeBusy }: Config): Finding[] {
   if (service === undefined) {
     if (peers.length === 0) return [];
     return [error(PEERS, 'nobody listens for them, need http.service', SERVICE)];
   }
   const found =
-    peers.length > 0 ? [] : [warning(SERVICE, 'nobody may post to it; name who may in ischedule.peers', PEERS)];
+    peers.length + (freeBusy?.clients.length ?? 0) > 0
+      ? []
+      : [warning(SERVICE, 'nobody may post to it; name who may in ischedule.peers', PEERS)];
   if (service.tls === undefined) return found;
   const { cert, key } = service.tls;
   const at = { certAt: [...SERVICE, 'tls', 'cert'], keyAt: [...SERVICE, 'tls', 'key'] };
@@ -63,7 +67,6 @@ export function checkKeyPair({ cert, key, certAt, keyAt, called }: KeyPair): Fin
 function checkPeer(config: Config, peer: PeerConfig, index: number): Finding[] {
   const at = (...rest: string[]): OptionPath => [...PEERS, index, ...rest];
   const found: Finding[] = [];
-  const tls = config.http.service?.tls;
   const { networks, certificates, basic, bearer, dkim } = peer;
   const earlier = config.ischedule.peers.findIndex((other) => other.name === peer.name);
   if (earlier < index) {
@@ -86,25 +89,7 @@ function checkPeer(config: Config, peer: PeerConfig, index: number): Finding[] {
     const text = `whoever has a domain of ${foreign} would be one of inside by his own key, need signers`;
     found.push(error(at('dkim'), text, at('domains')));
   }
-  networks.forEach((network) => {
-    if (/\/0+$/.test(network))
-      found.push(error(at('networks'), `${network} is everybody, which proves nothing; name the peer’s addresses`));
-  });
-  if (config.http.service !== undefined && tls === undefined) {
-    for (const name of ['basic', 'bearer'] as const) {
-      if (peer[name].length === 0) continue;
-      found.push(error(at(name), 'would come in clear, need http.service.tls', [...SERVICE, 'tls']));
-    }
-  }
-  if (config.http.service !== undefined && certificates.length > 0 && tls?.clientCa === undefined) {
-    found.push(
-      error(at('certificates'), 'no client is asked for one, need http.service.tls.client-ca', [
-        ...SERVICE,
-        'tls',
-        'client-ca',
-      ]),
-    );
-  }
+  found.push(...checkProofs(config, peer, at));
   const own = peer.origin === 'outside' ? peer.domains.filter((domain) => config.domains.includes(domain)) : [];
   if (own.length > 0) {
     const text = `${own.join(', ')} is ours, for which an outside peer may never speak; a calendar server of ours needs origin: inside`;
@@ -175,16 +160,53 @@ function checkServers(config: Config): Finding[] {
   });
 }
 
-function urlsOf({ calendar: { backEnds, default: usual, domainMap } }: Config): readonly string[] {
+/** The file of a calendar server beside us may name us; in ours that line would be a circle. */
+function checkNotOurs(config: Config): Finding[] {
+  const { backEnds, default: usual, domainMap } = config.calendar;
+  const places: readonly (readonly [OptionPath, string])[] = [
+    ...[...backEnds].map(([name, { url }]) => [['calendar', 'back-ends', name, 'url'], url] as const),
+    ...(usual === undefined ? [] : [[['calendar', 'default', 'url'], usual.url] as const]),
+    ...(domainMap?.entries ?? []).map(({ url }) => [['calendar', 'domain-map'], url] as const),
+  ];
+  return places.flatMap(([path, url]) => checkCircle(config, url, path));
+}
+
+/** Whether what is sent to this URL comes in at `http.service`. */
+export function checkCircle({ http: { service }, hostname }: Config, url: string, at: OptionPath): Finding[] {
+  const to = URL.parse(url);
+  if (service === undefined || to === null) return [];
+  const port = Number(to.port || (to.protocol === 'https:' ? 443 : 80));
+  const host = to.hostname.replace(/^\[|\]$/g, '');
+  if (!reaches({ host, port }, service.address, hostname)) return [];
+  const text = `${url} is our own listener, so what is sent there runs in a circle; name the calendar server`;
+  return [error(at, text, [...SERVICE, 'address'])];
+}
+
+/** Of every calendar server that the configuration names. */
+export function urlsOf({ calendar: { backEnds, default: usual, domainMap } }: Config): readonly string[] {
   return [...backEnds.values(), ...(usual === undefined ? [] : [usual]), ...(domainMap?.entries ?? [])].map(
     ({ url }) => url,
   );
 }
 
-type At = (name: string) => OptionPath;
+export type At = (name: string) => OptionPath;
 
 function checkCredentials(server: ServerConfig, at: At): Finding[] {
-  const { url, fallbacks, user, password, token } = server;
+  const { url, fallbacks, password, token } = server;
+  const found = checkLogin(server, at);
+  const open = [url, ...fallbacks].find((one) => one.startsWith('http:'));
+  if (open !== undefined && (password !== undefined || token !== undefined)) {
+    const name = token === undefined ? 'password' : 'token';
+    found.push(error(at(name), `would go to ${open} in clear, need https://`, at('url'), at('fallbacks')));
+  }
+  return found;
+}
+
+/** User and password go together, and a token without them. */
+export function checkLogin(
+  { user, password, token }: Pick<ServerConfig, 'user' | 'password' | 'token'>,
+  at: At,
+): Finding[] {
   const found: Finding[] = [];
   if (user !== undefined && password === undefined)
     found.push(error(at('user'), 'has no password, need password beside it', at('password')));
@@ -194,15 +216,13 @@ function checkCredentials(server: ServerConfig, at: At): Finding[] {
     found.push(
       error(at('token'), 'stands beside user and password, need one way to log in', at('user'), at('password')),
     );
-  const open = [url, ...fallbacks].find((one) => one.startsWith('http:'));
-  if (open !== undefined && (password !== undefined || token !== undefined)) {
-    const name = token === undefined ? 'password' : 'token';
-    found.push(error(at(name), `would go to ${open} in clear, need https://`, at('url'), at('fallbacks')));
-  }
   return found;
 }
 
-function checkTls(server: ServerConfig, at: At): Finding[] {
+export function checkTls(
+  server: Pick<ServerConfig, 'url' | 'clientCert' | 'clientKey' | 'minTls' | 'securityLevel'>,
+  at: At,
+): Finding[] {
   const { url, clientCert, clientKey, minTls, securityLevel } = server;
   const found: Finding[] = [];
   if (clientCert !== undefined && clientKey === undefined)

@@ -1,5 +1,6 @@
 import { PROFILE_NAMES } from '../mail/disposition.ts';
 import { LOG_LEVELS } from '../observe/log.ts';
+import { freeBusy } from './busy-options.ts';
 import { directory } from './directory-options.ts';
 import { list, map, optional, section, type Value } from './field.ts';
 import { http } from './http-options.ts';
@@ -33,6 +34,9 @@ export type HopConfig = Omit<SmartHostConfig, 'fallbacks'> & Partial<Pick<SmartH
 export type OutboundConfig = NonNullable<Config['outbound']>;
 export type PeerConfig = Config['ischedule']['peers'][number];
 export type ServerConfig = Config['ischedule']['servers'][number];
+export type FreeBusyConfig = NonNullable<Config['freeBusy']>;
+export type BusyServerConfig = FreeBusyConfig['servers'][number];
+export type BusyClientConfig = FreeBusyConfig['clients'][number];
 export type ServiceConfig = NonNullable<Config['http']['service']>;
 
 const header = (about: { doc: string; default: string }) =>
@@ -61,6 +65,7 @@ export function options(site: Site) {
       directory: optional(directory(site)),
       calendar: calendar(site),
       ischedule: ischedule(site),
+      'free-busy': optional(freeBusy(site)),
       http: http(site),
       dns: dns(),
       'next-hop': optional(nextHop(site)),

@@ -1,5 +1,6 @@
 import { CANONICALIZATIONS, DIALECTS, SENT_STATUSES } from '../../rules/peer.ts';
 import { ORIGINS } from '../queue/store.ts';
+import { peerAccess } from './busy-access-options.ts';
 import { list, optional, section } from './field.ts';
 import {
   choice,
@@ -55,11 +56,7 @@ export function accept() {
 export function peer(site: Site) {
   return section(
     {
-      name: text({
-        doc: 'What the log and the queue call it.',
-        form: 'a short name of letters, digits, - and _',
-        pattern: /^[A-Za-z0-9_-]{1,32}$/,
-      }),
+      name: peerName(),
       origin: choice(ORIGINS, {
         doc: 'Whose word it brings: `inside` is for our own calendar servers, `outside` may never speak for one of our domains.',
         default: 'outside',
@@ -82,28 +79,7 @@ export function peer(site: Site) {
         doc: 'How it is told that a mail has left for a recipient: `1.1` (sent); `2.0` for a server that takes nothing else for success.',
         default: '1.1',
       }),
-      networks: list(network({ doc: 'An address.' }), {
-        doc: 'Proof by address: where its connections come from.',
-        default: [],
-      }),
-      certificates: list(certificateName({ doc: 'A certificate.' }), {
-        doc: 'Proof by client certificate: the SHA-256 fingerprint, or a DNS name in it; needs `http.service.tls.client-ca`.',
-        default: [],
-      }),
-      basic: list(
-        section(
-          {
-            user: text({ doc: 'The user name.', form: 'a user name without colon', pattern: /^[^:]{1,200}$/ }),
-            password: secret(site, { doc: 'The password of `user`.' }),
-          },
-          { doc: 'A user name and password.' },
-        ),
-        { doc: 'Proof by HTTP Basic; needs `http.service.tls`.', default: [] },
-      ),
-      bearer: list(secret(site, { doc: 'A token.' }), {
-        doc: 'Proof by HTTP Bearer: tokens; needs `http.service.tls`.',
-        default: [],
-      }),
+      ...proofs(site),
       dkim: optional(
         section(
           {
@@ -120,9 +96,47 @@ export function peer(site: Site) {
           { doc: 'Proof by DKIM signature; `dkim: {}` takes the defaults.' },
         ),
       ),
+      'free-busy': peerAccess(),
     },
     { doc: 'Who may post to us. Each proof that stands here is enough by itself.' },
   );
+}
+
+/** Who it is that asks or posts, for the log. */
+export function peerName() {
+  return text({
+    doc: 'What the log and the queue call it.',
+    form: 'a short name of letters, digits, - and _',
+    pattern: /^[A-Za-z0-9_-]{1,32}$/,
+  });
+}
+
+/** How somebody proves who he is, by anything but a signature. */
+export function proofs(site: Site) {
+  return {
+    networks: list(network({ doc: 'An address.' }), {
+      doc: 'Proof by address: where its connections come from.',
+      default: [],
+    }),
+    certificates: list(certificateName({ doc: 'A certificate.' }), {
+      doc: 'Proof by client certificate: the SHA-256 fingerprint, or a DNS name in it; needs `http.service.tls.client-ca`.',
+      default: [],
+    }),
+    basic: list(
+      section(
+        {
+          user: text({ doc: 'The user name.', form: 'a user name without colon', pattern: /^[^:]{1,200}$/ }),
+          password: secret(site, { doc: 'The password of `user`.' }),
+        },
+        { doc: 'A user name and password.' },
+      ),
+      { doc: 'Proof by HTTP Basic; needs `http.service.tls`.', default: [] },
+    ),
+    bearer: list(secret(site, { doc: 'A token.' }), {
+      doc: 'Proof by HTTP Bearer: tokens; needs `http.service.tls`.',
+      default: [],
+    }),
+  };
 }
 
 const FINGERPRINT = /^[0-9A-F]{2}(?::?[0-9A-F]{2}){31}$/i;

@@ -8,28 +8,37 @@ import type { Signer } from '../../channel/ischedule/signing.ts';
 import type { Peer } from '../../rules/peer.ts';
 import type { AcceptLimits } from '../../rules/schedule-request.ts';
 import { parseNetworks } from '../mail/network.ts';
-import type { Config, PeerConfig, ServerConfig } from './options.ts';
+import { peerAccessOf } from './busy-access.ts';
+import type { Config, PeerConfig } from './options.ts';
 import type { Secret } from './secrets.ts';
 
 /** Who may post to us, as the rules and the receiver see them: passwords and tokens as digests only. */
 export function peersOf(config: Config): readonly Peer[] {
   const ours = new Set(config.domains);
-  return config.ischedule.peers.map((peer) => ({
-    ...peerOf(peer),
-    ...(peer.origin === 'outside' ? { notFor: ours } : {}),
+  return config.ischedule.peers.map(({ freeBusy, networks, certificates, basic, bearer, ...rest }) => ({
+    ...rest,
+    ...proofsOf({ networks, certificates, basic, bearer }),
+    busy: peerAccessOf(config, { origin: rest.origin, freeBusy }),
+    ...(rest.origin === 'outside' ? { notFor: ours } : {}),
   }));
 }
 
-function peerOf({ networks, certificates, basic, bearer, dkim, ...rest }: PeerConfig): Peer {
+/** How somebody proves who he is, by anything but a signature; what there is none of is left out. */
+export function proofsOf({
+  networks,
+  certificates,
+  basic,
+  bearer,
+}: Pick<PeerConfig, 'networks' | 'certificates' | 'basic' | 'bearer'>): Proofs {
   return {
-    ...rest,
     ...(networks.length === 0 ? {} : { networks: parseNetworks(networks) }),
     ...(certificates.length === 0 ? {} : { certificates }),
     ...(basic.length === 0 ? {} : { basic: basic.map(({ user, password }) => digest(`${user}:${password.reveal()}`)) }),
     ...(bearer.length === 0 ? {} : { bearer: bearer.map((token) => digest(token.reveal())) }),
-    ...(dkim === undefined ? {} : { dkim }),
   };
 }
+
+type Proofs = Pick<Peer, 'networks' | 'certificates' | 'basic' | 'bearer'>;
 
 function digest(text: string): Buffer {
   return createHash('sha256').update(text, 'utf8').digest();
@@ -116,16 +125,16 @@ function timeoutsOf({ timeoutMs, connectTimeoutMs, headersTimeoutMs, bodyTimeout
   return { timeoutMs, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs };
 }
 
-function authorizationOf(user: string | undefined, password: Secret | undefined, token: Secret | undefined) {
+export function authorizationOf(user: string | undefined, password: Secret | undefined, token: Secret | undefined) {
   if (token !== undefined) return `Bearer ${token.reveal()}`;
   if (user === undefined || password === undefined) return undefined;
   return `Basic ${Buffer.from(`${user}:${password.reveal()}`, 'utf8').toString('base64')}`;
 }
 
 /** The entry whose `url` is the longest beginning of this one. */
-export function serverFor(url: string, servers: readonly ServerConfig[]): ServerConfig | undefined {
+export function serverFor<S extends { readonly url: string }>(url: string, servers: readonly S[]): S | undefined {
   const wanted = new URL(url);
-  let best: { readonly server: ServerConfig; readonly length: number } | undefined;
+  let best: { readonly server: S; readonly length: number } | undefined;
   for (const server of servers) {
     const entry = new URL(server.url);
     if (entry.origin !== wanted.origin || !isBelow(wanted.pathname, entry.pathname)) continue;

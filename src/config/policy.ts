@@ -68,6 +68,8 @@ export function mappingOf(chosen: NonNullable<Config['directory']>): SchemaMappi
     serverAttribute: named(change.server, preset.serverAttribute),
     mailHostAttribute: named(change.mailHost, preset.mailHostAttribute),
     languageAttribute: named(change.language, preset.languageAttribute),
+    calendarIdAttributes: change.calendarIds ?? preset.calendarIdAttributes,
+    freeBusyUrlAttribute: named(change.freeBusyUrl, preset.freeBusyUrlAttribute),
     keyAttribute: named(change.key, preset.keyAttribute),
     domains: usualDomains,
   });

@@ -49,25 +49,7 @@ export function server(site: Site) {
       'body-timeout': optional(
         duration({ doc: `Time between two pieces of an answer; ${usual}.`, min: '1s', max: '10m' }),
       ),
-      ca: optional(
-        certificates(site, { doc: `PEM file with the authorities that may sign its certificate; ${usual}.` }),
-      ),
-      'client-cert': optional(
-        certificates(site, { doc: 'PEM file with the certificate that we show, and those of its issuers.' }),
-      ),
-      'client-key': optional(privateKey(site, { doc: 'PEM file with the private key of `client-cert`.' })),
-      'min-tls': optional(
-        choice(TLS_VERSIONS, {
-          doc: 'The lowest version of TLS; TLSv1.2 when absent. A Calendar Server 6 front end may speak TLSv1 only.',
-        }),
-      ),
-      'security-level': optional(
-        count({
-          doc: 'OpenSSL’s security level for this server; OpenSSL’s own when absent. TLS below 1.2 needs 0.',
-          min: 0,
-          max: 5,
-        }),
-      ),
+      ...tlsTo(site, usual),
       user: optional(
         text({ doc: 'Who logs in by HTTP Basic.', form: 'a user name without colon', pattern: /^[^:]+$/ }),
       ),
@@ -76,4 +58,27 @@ export function server(site: Site) {
     },
     { doc: 'How we speak to one server that we post to.' },
   );
+}
+
+/** TLS to a server of ours. @param usual what holds where no `ca` is given */
+export function tlsTo(site: Site, usual: string) {
+  return {
+    ca: optional(certificates(site, { doc: `PEM file with the authorities that may sign its certificate; ${usual}.` })),
+    'client-cert': optional(
+      certificates(site, { doc: 'PEM file with the certificate that we show, and those of its issuers.' }),
+    ),
+    'client-key': optional(privateKey(site, { doc: 'PEM file with the private key of `client-cert`.' })),
+    'min-tls': optional(
+      choice(TLS_VERSIONS, {
+        doc: 'The lowest version of TLS; TLSv1.2 when absent. A Calendar Server 6 front end may speak TLSv1 only.',
+      }),
+    ),
+    'security-level': optional(
+      count({
+        doc: 'OpenSSL’s security level for this server; OpenSSL’s own when absent. TLS below 1.2 needs 0.',
+        min: 0,
+        max: 5,
+      }),
+    ),
+  };
 }

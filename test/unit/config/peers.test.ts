@@ -19,6 +19,9 @@ function load(folder: ConfigFolder, more: string): Config {
   return loaded.config;
 }
 
+const DAY_MS = 86_400_000;
+const USUAL = { notAbout: [], pastMs: 62 * DAY_MS, aheadMs: 366 * DAY_MS, longestMs: 430 * DAY_MS };
+
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 test('a peer is what is configured, passwords and tokens as digests', () => {
@@ -45,6 +48,7 @@ ischedule:
     dialect: 'draft00',
     answerWaitMs: 2000,
     sentStatus: '1.1',
+    busy: { ...USUAL, about: ['*'], unknown: 'told' },
     networks: { contains: expect.any(Function) },
   });
   expect(['192.0.2.9', '2001:db8::1', '192.0.3.1'].map((address) => peer?.networks?.contains(address))).toEqual([
@@ -93,6 +97,7 @@ ischedule:
       dialect: 'draft05',
       answerWaitMs: 5000,
       sentStatus: '1.1',
+      busy: { ...USUAL, about: ['example.com'], unknown: 'hidden' },
       certificates: [Array(32).fill('AB').join(':'), Array(32).fill('CD').join(':'), 'cal.example.org'],
       basic: [sha256('cal:geheim')],
       bearer: [sha256('wort')],
