@@ -16,6 +16,7 @@ import { type VerifyCommand, verifyDirectory } from './commands/directory-verify
 import { addDoctorCommands } from './commands/doctor-commands.ts';
 import { CommandError, EX } from './commands/exit.ts';
 import { type ExplainOptions, explain } from './commands/explain.ts';
+import { askFreeBusy, type FreeBusyOptions } from './commands/freebusy.ts';
 import { type InjectOptions, inject } from './commands/inject.ts';
 import { showMeeting } from './commands/journal.ts';
 import { type LintOptions, lintMap, lookupMap } from './commands/map.ts';
@@ -121,6 +122,17 @@ function commands(verdict: Verdict, findings: Verdict): Command {
     .addOption(json())
     .action((address: string, options: ExplainOptions & WithConfig) =>
       explain(requireConfig(options.config).config, address, options),
+    );
+  program
+    .command('freebusy <address...>')
+    .description('ask for busy times as a server would, past the cache; draw them, say who answered, how fast and why')
+    .option('--from <time>', 'date, time, today, now, or a step: +1d from today, -2h from now (default: today)')
+    .option('--to <time>', 'the same, or a step from the beginning such as +1w (default: +1d)')
+    .option('--as <name>', 'ask with the access of this peer or client (default: everything is allowed)')
+    .addOption(config())
+    .addOption(json())
+    .action(async (addresses: readonly string[], options: FreeBusyOptions & WithConfig) =>
+      verdict(await askFreeBusy(requireConfig(options.config).config, addresses, options)),
     );
   program
     .command('inject <file>')

@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { checkFreeBusy } from '../../../src/commands/check-busy.ts';
+import type { Config } from '../../../src/config/options.ts';
+import { ConfigFolder, withMinimum } from '../config/folder.ts';
+
+/** Answers as its path says: nothing at all, as v6 does of a user whom it does not know; a web page; silence. */
+const server = createServer((request, response) => {
+  const path = request.url ?? '';
+  if (path.startsWith('/silent')) return;
+  response.writeHead(path.startsWith('/secret') ? 403 : 200, { 'Content-Type': 'text/html' });
+  response.end(path.startsWith('/page') ? '<html>Welcome</html>' : '');
+});
+let origin: string;
+
+beforeAll(async () => {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  server.close();
+  server.closeAllConnections();
+  await once(server, 'close');
+});
+
+function load(more: string): Config {
+  using folder = new ConfigFolder();
+  folder.write('people.ldif', '');
+  const loaded = folder.load(withMinimum(more));
+  if (!loaded.ok) throw new Error(loaded.errors.join('\n'));
+  return loaded.config;
+}
+
+test('nothing is said of free/busy where there is none', async () => {
+  expect(await checkFreeBusy(load(''), 1000)).toEqual([]);
+});
+
+test('who may ask is listed', async () => {
+  const config = load(`http: {service: {}}
+ischedule: {peers: [{name: cal7, origin: inside, domains: [example.com], networks: [192.0.2.7]}]}
+free-busy:
+  url: true
+  clients: [{name: cs6, networks: [192.0.2.6], protocols: [wcap, url], wcap: redirect}]
+`);
+  expect(await checkFreeBusy(config, 1000)).toEqual([
+    { what: 'free/busy', verdict: 'ok', detail: 'may be asked by cal7 (ischedule), cs6 (wcap by redirect, url)' },
+  ]);
+  expect(await checkFreeBusy(load('free-busy: {}'), 1000)).toEqual([
+    { what: 'free/busy', verdict: 'ok', detail: 'asked by nobody but imipd freebusy' },
+  ]);
+});
+
+test('each server that is not asked by iSchedule is asked about an hour of our own address', async () => {
+  const places = ['six', 'page', 'silent'].map(
+    (name) => `{url: "${origin}/${name}", by: wcap, at: "${origin}/${name}"}`,
+  );
+  const url = `{url: "${origin}/secret", by: url, at: "${origin}/secret/{address}.ifb"}`;
+  const config = load(`free-busy: {servers: [{url: "${origin}/v7"}, ${[...places, url].join(', ')}]}`);
+  const [, ...findings] = await checkFreeBusy(config, 1000);
+  expect(findings.map(({ what, verdict }) => `${verdict} ${what.replace(origin, '')}`)).toEqual([
+    'ok free/busy server /six (wcap)',
+    'error free/busy server /page (wcap)',
+    'error free/busy server /silent (wcap)',
+    'warning free/busy server /secret/{address}.ifb (url)',
+  ]);
+  expect(findings[0]?.detail).toBe('answers (asked about calendar@example.com, which it does not know)');
+});
