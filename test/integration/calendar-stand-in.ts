@@ -11,8 +11,15 @@ export type StandInPost = {
   readonly body: string;
 };
 
-/** `drop` closes the connection without a word; a text is the REQUEST-STATUS that every recipient gets. */
-export type StandInAnswer = string | 'drop' | { readonly httpStatus: number; readonly retryAfter?: string };
+/**
+ * `drop` closes the connection without a word; a text is the REQUEST-STATUS that every recipient gets; `calendarData` is
+ * an object for each of them, as a question for busy times is answered.
+ */
+export type StandInAnswer =
+  | string
+  | 'drop'
+  | { readonly calendarData: (recipient: string) => string }
+  | { readonly httpStatus: number; readonly retryAfter?: string };
 
 /**
  * Stand-in for a calendar server: an iSchedule receiver in the test process that keeps what is posted and answers as
@@ -107,11 +114,13 @@ export class CalendarStandIn {
     const answer = await answering;
     if (answer === 'drop') {
       response.destroy();
-    } else if (typeof answer === 'string') {
+    } else if (typeof answer === 'string' || 'calendarData' in answer) {
       const answered = post.recipients.filter((recipient) => this.answerOnly?.includes(recipient) ?? true);
       const responses = answered.map((recipient) => ({
         recipient: `mailto:${recipient}`,
-        requestStatus: answer,
+        ...(typeof answer === 'string'
+          ? { requestStatus: answer }
+          : { requestStatus: SUCCESS, calendarData: answer.calendarData(recipient) }),
       }));
       response.writeHead(200, { 'Content-Type': 'application/xml; charset=utf-8' });
       response.end(composeReply(responses));

@@ -186,13 +186,13 @@ describe('who may post', () => {
     gateway.write(
       yaml
         .replace(`networks: [${OUTSIDE}]`, `networks: [${STRANGER}]`)
-        .replace("service: {address: '127.0.0.1:0'}", "service: {address: '127.0.0.1:9'}"),
+        .replace("service: {address: '127.0.0.1:0'}", "service: {address: '127.0.0.1:7'}"),
     );
     try {
       process.kill(gateway.pid ?? 0, 'SIGHUP');
       await gateway.waitForLog((line) => line.event === 'reloaded', 20_000, before);
       const later = await gateway.waitForLog((line) => line.event === 'restart-needed', 20_000, before);
-      expect(later.changes).toEqual(['http.service.address: 127.0.0.1:0 → 127.0.0.1:9']);
+      expect(later.changes).toEqual(['http.service.address: 127.0.0.1:0 → 127.0.0.1:7']);
       expect(answered(await post(port, fromOlga('new-peer', [ALICE]), STRANGER))).toEqual([`${ALICE} 2.0`]);
       expect((await post(port, fromOlga('old-peer', [ALICE]), OUTSIDE)).status).toBe(403);
     } finally {
