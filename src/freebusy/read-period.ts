@@ -1,5 +1,5 @@
 import { buildTree, type Component } from '../itip/components.ts';
-import { type ContentLine, parameter, textValue, writtenLine } from '../itip/content-lines.ts';
+import { type ContentLine, parameter, parametersOf, textValue, writtenLine } from '../itip/content-lines.ts';
 import { parseDateTime, parseDuration } from '../itip/date-time.ts';
 import { zoneLines } from '../itip/timezones.ts';
 import { zoneOffsetAt } from '../itip/zone.ts';
@@ -23,8 +23,10 @@ export class PeriodReader {
 
   /** @returns why not, where a period cannot be placed */
   add(line: ContentLine): string | undefined {
-    const type = typeOf(parameter(line, 'FBTYPE'));
-    const tzid = parameter(line, 'TZID')?.trim();
+    const parameters = parametersOf(line);
+    const named = (wanted: string) => parameters.find(({ name }) => name === wanted)?.values?.[0];
+    const type = typeOf(named('FBTYPE'));
+    const tzid = named('TZID')?.trim();
     const fault = (text: string) => `line ${line.line}: found ${text}`;
     for (const value of textValue(line).toUpperCase().split(',')) {
       const text = value.trim();

@@ -203,7 +203,8 @@ export class HttpListener implements Receiver {
       rewriteUrl: (request) => withoutPrefix(targetOf(request), this.#routes),
       return503OnClosing: false,
       exposeHeadRoutes: false,
-      routerOptions: { ignoreTrailingSlash: true },
+      // A route is given its query as it came (`queryOf`): nobody reads fastify's.
+      routerOptions: { ignoreTrailingSlash: true, querystringParser: () => ({}) },
     });
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));

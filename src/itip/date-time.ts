@@ -6,25 +6,29 @@ export type DateTime = {
   readonly localMs: number;
 };
 
-const DATE_TIME = /^(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z)?)?$/;
+const DATE_TIME = /^\d{8}(?:T\d{6}Z?)?$/;
 const DURATION = /^([+-])?P(?:(\d{1,6})W|(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?)$/;
 
 /** @returns undefined when the text is no such value, or names a month, day, hour, minute or second that no clock has */
 export function parseDateTime(text: string): DateTime | undefined {
-  const match = DATE_TIME.exec(text);
-  if (match === null) return undefined;
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map((digits) => Number(digits ?? 0)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  if (!DATE_TIME.test(text)) return undefined;
+  const isDate = text.length === 8;
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
+  const [month, day] = [twoDigits(text, 4), twoDigits(text, 6)];
+  const hour = isDate ? 0 : twoDigits(text, 9);
+  const minute = isDate ? 0 : twoDigits(text, 11);
+  const second = isDate ? 0 : twoDigits(text, 13);
   if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) return undefined;
   const localMs = Date.UTC(year, month - 1, day, hour, minute, second);
-  return { kind: match[4] === undefined ? 'date' : match[7] === undefined ? 'floating' : 'utc', localMs };
+  return { kind: isDate ? 'date' : text.endsWith('Z') ? 'utc' : 'floating', localMs };
 }
+
+/** Of two ASCII digits. An answer for busy times has hundreds of dates, and groups of a match are three times as slow. */
+function twoDigits(text: string, at: number): number {
+  return (text.charCodeAt(at) - ZERO) * 10 + text.charCodeAt(at + 1) - ZERO;
+}
+
+const ZERO = 48;
 
 /** Length of a DURATION value in ms (RFC 5545 §3.3.6), days taken as 24 h; undefined when it is none. */
 export function parseDuration(text: string): number | undefined {
@@ -43,5 +47,12 @@ export function parseDuration(text: string): number | undefined {
 
 /** Basic UTC form, `20261121T080000Z`. */
 export function formatUtc(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+  const at = new Date(ms);
+  const year = at.getUTCFullYear();
+  if (!(year >= 1000 && year <= 9999)) return `${at.toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+  // All that is written of busy times: a third of the time that toISOString takes.
+  const date = `${year}${TWO_DIGITS[at.getUTCMonth() + 1]}${TWO_DIGITS[at.getUTCDate()]}`;
+  return `${date}T${TWO_DIGITS[at.getUTCHours()]}${TWO_DIGITS[at.getUTCMinutes()]}${TWO_DIGITS[at.getUTCSeconds()]}Z`;
 }
+
+const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => `${number}`.padStart(2, '0'));

@@ -6,6 +6,8 @@ export type AddressParts = { readonly local: string; readonly domain: string };
 
 /** RFC 5321 §4.5.3.1.2. A longer text is no domain, and is not looked at any closer. */
 const MAX_DOMAIN = 255;
+/** In its one form already, where no label of it is an A-label; the last one keeps it from being an IPv4 address. */
+const PLAIN_DOMAIN = /^(?:[a-z0-9_-]+\.)*[a-z]+$/;
 /** RFC 5321 §4.5.3.1: local part, `@` and domain; in UTF-8 too it fits a line of mail. */
 const MAX_CALENDAR_MAILBOX = 320;
 
@@ -15,6 +17,8 @@ const MAX_CALENDAR_MAILBOX = 320;
  */
 export function normalizeDomain(domain: string): string {
   if (domain.length > MAX_DOMAIN) return '';
+  // Nearly all of them, several times for each address of a question: domainToASCII would give it back as it is.
+  if (PLAIN_DOMAIN.test(domain) && !domain.includes('xn--')) return domain;
   const written = domain.trim().replace(/\.+$/, '');
   if (/^\[[0-9a-z.:-]+\]$/i.test(written)) return written;
   const name = written.toLowerCase();

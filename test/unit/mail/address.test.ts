@@ -20,6 +20,9 @@ describe('normalizeDomain', () => {
     ['[192.0.2.1]', '[192.0.2.1]'],
     ['[IPv6:2001:db8::1]', '[IPv6:2001:db8::1]'],
     ['123', '123'],
+    // Read as an IPv4 address by domainToASCII.
+    ['host.0x10', ''],
+    ['a--b.-c.example', 'a--b.-c.example'],
   ])('%s is %s', (given, expected) => {
     expect(normalizeDomain(given)).toBe(expected);
   });
