@@ -57,7 +57,9 @@ export class CalDavSource implements BusySource {
   async #askAbout(batch: BusyBatch, signal: AbortSignal): Promise<readonly BusyReading[]> {
     const { organizer, clock } = this.#options;
     const { uid, attendees, window } = batch;
-    const body = composeBusyRequest({ uid, organizer, attendees, window, now: clock() });
+    // Cyrus finds its users by case (3.6.1).
+    const named = batch.profile === 'cyrus' ? attendees.map((attendee) => attendee.toLowerCase()) : attendees;
+    const body = composeBusyRequest({ uid, organizer, attendees: named, window, now: clock() });
     const posted = await this.#post(body, batch.hops, signal);
     if (posted.kind === 'silence') return this.#same(batch, posted.reason, false);
     if (posted.kind === 'astray') return this.#same(batch, posted.reason, true);

@@ -47,7 +47,7 @@ function keyOf(recipient: string): string {
 }
 
 function readResponse(response: Element | undefined, attendee: string, question: CalDavQuestion): BusyReading {
-  if (response === undefined) return { kind: 'unavailable', reason: 'the calendar server did not answer for him' };
+  if (response === undefined) return { kind: 'unusable', reason: 'the calendar server did not answer for him' };
   const requestStatus = textOf(childrenNamed(response, 'request-status')[0]).trim();
   const status = parseRequestStatus(requestStatus);
   const data = textOf(childrenNamed(response, 'calendar-data')[0]);
@@ -56,8 +56,8 @@ function readResponse(response: Element | undefined, attendee: string, question:
   const code = `${major}.${minor}`;
   if (code === '3.7' || code === '5.3') return { kind: 'unknown', reason: said };
   if (code === '3.8') return { kind: 'refused', reason: said };
-  if (major !== '2') return { kind: 'unavailable', reason: said };
-  if (data.trim() === '') return { kind: 'unavailable', reason: `${said}, and no times` };
+  if (major !== '2') return { kind: 'unusable', reason: said };
+  if (data.trim() === '') return { kind: 'unusable', reason: `${said}, and no times` };
   const { window, uid, organizer } = question;
   return readingOf(Buffer.from(data, 'utf8'), 'utf-8', { window, uid, organizer, attendee });
 }

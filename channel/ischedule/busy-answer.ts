@@ -10,13 +10,17 @@ import type { BareAnswer } from './wire.ts';
 export type AskedBusy = Required<BusyAsked>;
 
 /** What the server said of one attendee in its `schedule-response`, or why it said nothing of him. */
-export function readReceived({ outcome, response }: Received, asked: AskedBusy): BusyReading {
+export function readReceived({ outcome, response, isTold }: Received, asked: AskedBusy): BusyReading {
   const { requestStatus, reason } = outcome;
-  if (requestStatus === undefined) return unavailable(reason);
+  if (requestStatus === undefined) {
+    // What fails for good is wrong with this question, as a window beyond the server's limits is.
+    const isOfThis = isTold === true || outcome.kind === 'failed';
+    return isOfThis ? unusable(reason) : { kind: 'unavailable', reason };
+  }
   const refused = statusReading(requestStatus, reason);
   if (refused !== undefined) return refused;
   const { calendarData = '' } = response ?? {};
-  if (calendarData.trim() === '') return unavailable(WITHOUT);
+  if (calendarData.trim() === '') return unusable(WITHOUT);
   const read = readBusy(Buffer.from(calendarData), 'utf-8');
   return read.kind === 'documents' ? readDocuments(read.documents, asked) : unreadable(read);
 }
@@ -35,7 +39,7 @@ export class BareReader {
     const key = addressKey(asked.attendee);
     const his = documents.filter((document) => namesOf(document).every((name) => addressKey(name) === key));
     return his.length === 0
-      ? unavailable('the calendar server did not answer for the attendee')
+      ? unusable('the calendar server did not answer for the attendee')
       : readDocuments(his, asked);
   }
 }
@@ -53,7 +57,7 @@ function readDocuments(documents: readonly BusyDocument[], asked: AskedBusy): Bu
   for (const { errno, requestStatus, window, periods } of documents) {
     if (errno !== undefined && errno !== 0) return errnoReading(errno);
     // A calendar with an errno may stand there without any VFREEBUSY.
-    if (errno === 0 && window === undefined && periods.length === 0) return unavailable(WITHOUT);
+    if (errno === 0 && window === undefined && periods.length === 0) return unusable(WITHOUT);
     const code = parseRequestStatus(requestStatus ?? '')?.code;
     const refused = code === undefined ? undefined : statusReading(code, judgeRequestStatus(code)?.reason);
     if (refused !== undefined) return refused;
@@ -76,7 +80,7 @@ function statusReading(code: string, reason = `the calendar server answered ${co
     case '4.2':
       return { kind: 'refused', reason };
     default:
-      return unavailable(code.startsWith('1.') ? WITHOUT : reason);
+      return unusable(code.startsWith('1.') ? WITHOUT : reason);
   }
 }
 
@@ -84,13 +88,15 @@ function statusReading(code: string, reason = `the calendar server answered ${co
 function errnoReading(errno: number): BusyReading {
   const reason = `the calendar server answered with error ${errno}`;
   if ([29, 50, 53].includes(errno)) return { kind: 'unknown', reason };
-  return [28, 75, 76].includes(errno) ? { kind: 'refused', reason } : unavailable(reason);
+  if ([28, 75, 76].includes(errno)) return { kind: 'refused', reason };
+  // Its back ends or its directory do not answer it, whomever it is asked about.
+  return [48, 49, 51, 69].includes(errno) || errno >= 11_000 ? { kind: 'unavailable', reason } : unusable(reason);
 }
 
 function unreadable(read: Exclude<BusyDocuments, { kind: 'documents' }>): BusyReading {
-  return unavailable(read.kind === 'empty' ? WITHOUT : `the busy times cannot be read: ${read.reason}`);
+  return unusable(read.kind === 'empty' ? WITHOUT : `the busy times cannot be read: ${read.reason}`);
 }
 
-function unavailable(reason: string): BusyReading {
-  return { kind: 'unavailable', reason };
+function unusable(reason: string): BusyReading {
+  return { kind: 'unusable', reason };
 }

@@ -59,6 +59,8 @@ export type Received = {
   readonly outcome: Outcome;
   /** The server's words about him. */
   readonly response?: RecipientResponse;
+  /** A `schedule-response` came; one without `response` leaves him out. */
+  readonly isTold?: true;
   /** iCalendar that came in place of a `schedule-response`; `isOnly`: the POST was for him alone. */
   readonly bare?: { readonly answer: BareAnswer; readonly isOnly: boolean };
 };
@@ -229,6 +231,7 @@ export class IScheduleClient {
       return {
         outcome: { ...outcome, connectMs, ...(strange ? { alarm: false } : {}) },
         ...(response === undefined ? {} : { response }),
+        ...(verdict.responses === undefined ? {} : { isTold: true }),
         ...(bare === undefined ? {} : { bare: { answer: bare, isOnly: part.recipients.length === 1 } }),
       };
     });

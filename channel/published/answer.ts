@@ -55,8 +55,12 @@ async function answer(options: PublishedAnswerOptions, request: HttpRequest): Pr
   }
   const now = clock();
   const target = readTarget(request.path.slice(PREFIX.length), request.query, now);
-  if (target.kind === 'refused') return text(target.status, target.reason);
   const { name, access } = verdict.client;
+  if (target.kind === 'refused') {
+    const { status, reason } = target;
+    log.info({ protocol: 'url', client: name, status, reason }, 'free/busy refused');
+    return text(status, reason);
+  }
   const question = {
     asker: { name, access },
     originator,

@@ -74,8 +74,8 @@ export class PublishedSource implements BusySource {
     if (template === undefined) return server;
     const domain = domainOf(attendee);
     const local = attendee.slice(0, attendee.lastIndexOf('@'));
-    // As segments of a path these are steps upwards.
-    if (domain === '' || local === '.' || local === '..') return undefined;
+    // As segments of a path these are steps upwards; half a surrogate pair has no percent-encoding.
+    if (domain === '' || local === '.' || local === '..' || !attendee.isWellFormed()) return undefined;
     return new URL(fill(template, { address: attendee, local, domain, ...spelled(window) }));
   }
 
@@ -88,20 +88,21 @@ export class PublishedSource implements BusySource {
     let url = first;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       const fault = this.#faultOf(url, first);
-      if (fault !== undefined) return unavailable(fault);
+      if (fault !== undefined) return unusable(fault);
       const { authorization } = this.#options;
       const mayKnow = authorization !== undefined && url.origin === this.#origin;
       const own = mayKnow ? { ...headers, Authorization: authorization } : headers;
       const reply = await this.#requester.ask({ method: 'GET', url, headers: own }, signal);
-      if (reply.kind === 'silence') return unavailable(reply.reason);
+      if (reply.kind === 'silence')
+        return reply.isTooLarge === true ? unusable(reply.reason) : unavailable(reply.reason);
       if (!REDIRECTS.has(reply.status)) return this.#read(reply, window, url);
       const { location } = reply.headers;
       const next = location === undefined ? null : URL.parse(location, url);
-      if (next === null) return unavailable(`found a redirect to nowhere (${reply.status})`);
+      if (next === null) return unusable(`found a redirect to nowhere (${reply.status})`);
       next.hash = '';
       url = next;
     }
-    return unavailable(`found more than ${MAX_REDIRECTS} redirects`);
+    return unusable(`found more than ${MAX_REDIRECTS} redirects`);
   }
 
   /** Why nothing is fetched from there. */
@@ -110,7 +111,9 @@ export class PublishedSource implements BusySource {
     if (url.username !== '' || url.password !== '') return `found a user name or password in the URL at ${url.host}`;
     if (url === first) return undefined;
     const { hosts } = this.#options;
-    if (url.hostname !== first.hostname && !hosts.includes(url.host) && !hosts.includes(url.hostname))
+    // Another port is another service, which may take a GET from this machine for more than a question.
+    const names = url.port === '' ? [url.host, `${url.host}:${url.protocol === 'https:' ? 443 : 80}`] : [url.host];
+    if (!names.includes(first.host) && !names.includes(first.hostname) && !names.some((name) => hosts.includes(name)))
       return `found a redirect to ${url.host}, wanted ${first.host} or a host that is listed`;
     if (url.protocol === 'http:' && first.protocol === 'https:') return `found a redirect to http at ${url.host}`;
     return undefined;
@@ -125,9 +128,10 @@ export class PublishedSource implements BusySource {
         this.#log.warn({ protocol: 'url', relay: url.host, reason: found }, 'free/busy: our credentials were refused');
       return { kind: 'refused', reason: found };
     }
-    if (status !== 200) return unavailable(found);
+    if (status >= 500 || status === 408 || status === 429) return unavailable(found);
+    if (status !== 200) return unusable(found);
     const type = headers['content-type'] ?? '';
-    if (/^\s*text\/html\b/i.test(type)) return unavailable(`found a web page at ${url.host}, wanted text/calendar`);
+    if (/^\s*text\/html\b/i.test(type)) return unusable(`found a web page at ${url.host}, wanted text/calendar`);
     return readingOf(body, /;\s*charset\s*=\s*"?([\w.:-]+)/i.exec(type)?.[1], { window });
   }
 }
@@ -151,4 +155,9 @@ function originOf(template: string): string {
 
 function unavailable(reason: string): BusyReading {
   return { kind: 'unavailable', reason };
+}
+
+/** What one user has published; there is nothing against the others of that server. */
+function unusable(reason: string): BusyReading {
+  return { kind: 'unusable', reason };
 }

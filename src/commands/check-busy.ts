@@ -63,6 +63,8 @@ async function checkServer(
       return { what, verdict: 'ok', detail: `answers (asked about ${own}, which it does not know)` };
     case 'refused':
       return { what, verdict: 'warning', detail: `answers, and refuses to say anything of ${own}: ${reading.reason}` };
+    case 'unusable':
+      return { what, verdict: 'error', detail: `answers, and tells no times of ${own}: ${reading.reason}` };
     default:
       return { what, verdict: 'error', detail: `does not answer: ${reading?.reason ?? 'nothing came'}` };
   }

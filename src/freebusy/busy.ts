@@ -15,5 +15,7 @@ export type BusyReading =
   | { readonly kind: 'unknown'; readonly reason: string }
   /** It knows who it is, and does not say. */
   | { readonly kind: 'refused'; readonly reason: string }
-  /** No answer, not in time, or none that can be read. */
+  /** It answered, and what it says of him is no busy times that can be used. Nothing is wrong with asking about others. */
+  | { readonly kind: 'unusable'; readonly reason: string }
+  /** No answer, not in time, or one that is about nobody in particular: the server itself is out of order. */
   | { readonly kind: 'unavailable'; readonly reason: string };

@@ -14,13 +14,13 @@ export type BusyAsked = {
 
 /**
  * What a document with VFREEBUSY says of one who was asked about. Whatever would make busy time look free is
- * `unavailable`: an answer to another question, about another, for less than was asked, or without any VFREEBUSY.
+ * `unusable`: an answer to another question, about another, for less than was asked, or without any VFREEBUSY.
  * What a document does not say (UID, ATTENDEE, DTSTART and DTEND) is not held against it.
  */
 export function readingOf(bytes: Buffer, charset: string | undefined, asked: BusyAsked): BusyReading {
   const read = readBusy(bytes, charset);
-  if (read.kind === 'empty') return unavailable('found nothing, wanted a VFREEBUSY');
-  if (read.kind === 'unreadable') return unavailable(read.reason);
+  if (read.kind === 'empty') return unusable('found nothing, wanted a VFREEBUSY');
+  if (read.kind === 'unreadable') return unusable(read.reason);
   return judgeDocuments(read.documents, asked);
 }
 
@@ -28,16 +28,16 @@ export function readingOf(bytes: Buffer, charset: string | undefined, asked: Bus
 export function judgeDocuments(documents: readonly BusyDocument[], asked: BusyAsked): BusyReading {
   for (const { uid, attendees, errno, requestStatus } of documents) {
     // Such a calendar may have no VFREEBUSY at all, and would read as free.
-    if (errno !== undefined) return unavailable(`found an answer of WCAP (errno ${errno}), wanted a VFREEBUSY`);
+    if (errno !== undefined) return unusable(`found an answer of WCAP (errno ${errno}), wanted a VFREEBUSY`);
     if (requestStatus !== undefined && !/^\s*2\./.test(requestStatus))
-      return unavailable('found a REQUEST-STATUS that is no success in the answer');
+      return unusable('found a REQUEST-STATUS that is no success in the answer');
     if (uid !== undefined && asked.uid !== undefined && uid !== asked.uid)
-      return unavailable('found the answer to another question, its UID is another');
-    if (isOfAnother(attendees, asked)) return unavailable('found the times of another than was asked about');
+      return unusable('found the answer to another question, its UID is another');
+    if (isOfAnother(attendees, asked)) return unusable('found the times of another than was asked about');
   }
   const windows = documents.flatMap(({ window }) => (window === undefined ? [] : [window]));
   if (windows.length === documents.length && !covers(windows, asked.window))
-    return unavailable(`found times ${windows.map(spell).join(' and ')}, wanted them ${spell(asked.window)}`);
+    return unusable(`found times ${windows.map(spell).join(' and ')}, wanted them ${spell(asked.window)}`);
   return { kind: 'periods', periods: documents.flatMap(({ periods }) => periods) };
 }
 
@@ -66,6 +66,6 @@ function time(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 16)}Z`;
 }
 
-function unavailable(reason: string): BusyReading {
-  return { kind: 'unavailable', reason };
+function unusable(reason: string): BusyReading {
+  return { kind: 'unusable', reason };
 }

@@ -28,8 +28,8 @@ export type OutReply =
       readonly headers: Readonly<Record<string, string>>;
       readonly body: Buffer;
     }
-  /** No whole answer: `reason` is fit for a log line, without secrets. */
-  | { readonly kind: 'silence'; readonly reason: string };
+  /** No whole answer: `reason` is fit for a log line, without secrets. `isTooLarge`: one began, and was not read. */
+  | { readonly kind: 'silence'; readonly reason: string; readonly isTooLarge?: true };
 
 /** One who publishes at ever new origins must not make us keep a pool for each. */
 const MAX_POOLS = 32;
@@ -132,7 +132,7 @@ export class Requester implements AsyncDisposable {
 /** A connection that ended before the answer began, rather than an answer that is none. */
 const CLOSED: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
-const TOO_LARGE: OutReply = { kind: 'silence', reason: 'the answer is too large' };
+const TOO_LARGE: OutReply = { kind: 'silence', reason: 'the answer is too large', isTooLarge: true };
 
 async function readWhole(response: Dispatcher.ResponseData, maxBytes: number): Promise<OutReply> {
   const headers = firstOfEach(response.headers);

@@ -5,6 +5,7 @@ import { PublishedSource } from '../../channel/published/ask.ts';
 import type { BusyReading, Window } from '../../src/freebusy/busy.ts';
 import { mergePeriods } from '../../src/freebusy/merge.ts';
 import type { RequesterOptions } from '../../src/http/requester.ts';
+import type { ProfileName } from '../../src/mail/disposition.ts';
 import { silentLog } from '../../src/observe/log.ts';
 import { suite } from '../servers/installed.ts';
 import { type Cyrus, type Davical, PASSWORD, startCyrus, startDavical } from '../servers/servers.ts';
@@ -85,9 +86,10 @@ async function answers(
   outbox: string,
   account: Account,
   attendees: readonly string[],
+  profile: ProfileName = 'generic',
 ): Promise<readonly (string | readonly string[])[]> {
   await using source = sourceAt(outbox, account);
-  return told(await source.ask(batch(outbox, attendees), new AbortController().signal));
+  return told(await source.ask({ ...batch(outbox, attendees), profile }, new AbortController().signal));
 }
 
 /** `09:00-10:00 BUSY`, by the hour of the day asked about; of anything but periods its kind and reason. */
@@ -125,9 +127,13 @@ suite(['cyrus'], 'Cyrus, asked by the outbox of a service account', () => {
   });
 
   test('says of one it does not know, of another case and of another domain, that it cannot tell now', async () => {
-    const nothing = 'unavailable: the calendar server said 5.1;Service unavailable';
+    const nothing = 'unusable: the calendar server said 5.1;Service unavailable';
     const asked = [NOBODY, 'BOB@example.test', ALICE, OLGA];
     expect(await answers(outbox, account, asked)).toEqual([nothing, nothing, ALICES_DAY, nothing]);
+  });
+
+  test('finds a user whatever the case of his address, once it is known for what it is', async () => {
+    expect(await answers(outbox, account, ['ALICE@example.test', BOB], 'cyrus')).toEqual([ALICES_DAY, []]);
   });
 
   test('dies of a sub-address, and tells the times of the others all the same', async () => {
@@ -216,7 +222,7 @@ suite(['davical'], 'DAViCal', () => {
     // Six weeks from today on, which is not 2030.
     await using fixed = publishedAt('{local}/');
     expect(told(await fixed.ask({ ...asked, attendees: [ALICE] }, signal))).toEqual([
-      expect.stringMatching(/^unavailable: found times from .* to .*, wanted them from 2030-03-15T00:00Z to/),
+      expect.stringMatching(/^unusable: found times from .* to .*, wanted them from 2030-03-15T00:00Z to/),
     ]);
   });
 });

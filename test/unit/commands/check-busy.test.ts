@@ -6,12 +6,13 @@ import { checkFreeBusy } from '../../../src/commands/check-busy.ts';
 import type { Config } from '../../../src/config/options.ts';
 import { ConfigFolder, withMinimum } from '../config/folder.ts';
 
-/** Answers as its path says: nothing at all, as v6 does of a user whom it does not know; a web page; silence. */
+/** Answers as its path says: nothing at all, as v6 does of a user whom it does not know; an error about him; a web page; silence. */
 const server = createServer((request, response) => {
   const path = request.url ?? '';
   if (path.startsWith('/silent')) return;
   response.writeHead(path.startsWith('/secret') ? 403 : 200, { 'Content-Type': 'text/html' });
-  response.end(path.startsWith('/page') ? '<html>Welcome</html>' : '');
+  if (path.startsWith('/error')) response.end('BEGIN:VCALENDAR\nX-NSCP-WCAP-ERRNO:39\nEND:VCALENDAR\n');
+  else response.end(path.startsWith('/page') ? '<html>Welcome</html>' : '');
 });
 let origin: string;
 
@@ -54,7 +55,7 @@ free-busy:
 });
 
 test('each server that is not asked by iSchedule is asked about an hour of our own address', async () => {
-  const places = ['six', 'page', 'silent'].map(
+  const places = ['six', 'error', 'page', 'silent'].map(
     (name) => `{url: "${origin}/${name}", by: wcap, at: "${origin}/${name}"}`,
   );
   const url = `{url: "${origin}/secret", by: url, at: "${origin}/secret/{address}.ifb"}`;
@@ -62,9 +63,14 @@ test('each server that is not asked by iSchedule is asked about an hour of our o
   const [, ...findings] = await checkFreeBusy(config, 1000);
   expect(findings.map(({ what, verdict }) => `${verdict} ${what.replace(origin, '')}`)).toEqual([
     'ok free/busy server /six (wcap)',
+    'error free/busy server /error (wcap)',
     'error free/busy server /page (wcap)',
     'error free/busy server /silent (wcap)',
     'warning free/busy server /secret/{address}.ifb (url)',
   ]);
-  expect(findings[0]?.detail).toBe('answers (asked about calendar@example.com, which it does not know)');
+  expect(findings.slice(0, 3).map(({ detail }) => detail)).toEqual([
+    'answers (asked about calendar@example.com, which it does not know)',
+    'answers, and tells no times of calendar@example.com: the calendar server failed: it could not get the busy times (errno 39)',
+    'does not answer: the answer is no busy times: found an HTML page',
+  ]);
 });

@@ -43,7 +43,7 @@ describe('an answer counts', () => {
     const second = half('DTSTART:20261123T000000Z', 'DTEND:20261123T120000Z', FREEBUSY);
     expect(readingOf(Buffer.from(first + second), undefined, ASKED)).toEqual(BUSY);
     const hole = second.replace('DTEND:20261123T120000Z', 'DTEND:20261123T110000Z');
-    expect(readingOf(Buffer.from(first + hole), undefined, ASKED)).toMatchObject({ kind: 'unavailable' });
+    expect(readingOf(Buffer.from(first + hole), undefined, ASKED)).toMatchObject({ kind: 'unusable' });
   });
 });
 
@@ -75,7 +75,7 @@ describe('nobody is taken for free because of', () => {
       'found times from 2026-11-01T00:00Z to 2026-11-23T23:59Z, wanted them from 2026-11-23T00:00Z to 2026-11-24T00:00Z',
     ],
   ])('%s', (_, lines, reason) => {
-    expect(read(lines)).toEqual({ kind: 'unavailable', reason });
+    expect(read(lines)).toEqual({ kind: 'unusable', reason });
   });
 
   test.each<readonly [string, string]>([
@@ -89,6 +89,6 @@ describe('nobody is taken for free because of', () => {
       'BEGIN:VCALENDAR\r\nBEGIN:VFREEBUSY\r\nFREEBUSY:soon\r\nEND:VFREEBUSY\r\nEND:VCALENDAR\r\n',
     ],
   ])('%s', (_, text) => {
-    expect(readingOf(Buffer.from(text), 'utf-8', ASKED)).toMatchObject({ kind: 'unavailable' });
+    expect(readingOf(Buffer.from(text), 'utf-8', ASKED)).toMatchObject({ kind: 'unusable' });
   });
 });

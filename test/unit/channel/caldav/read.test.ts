@@ -58,7 +58,7 @@ describe('who is answered for', () => {
       kind: 'readings',
       readings: [
         BUSY,
-        { kind: 'unavailable', reason: 'the calendar server did not answer for him' },
+        { kind: 'unusable', reason: 'the calendar server did not answer for him' },
         { kind: 'unknown', reason: 'the calendar server said 3.7;Invalid Calendar User' },
       ],
     });
@@ -68,21 +68,21 @@ describe('who is answered for', () => {
 test.each<readonly [string, string, BusyReading['kind'], string | undefined]>([
   ['2.0;Success', 'times', 'periods', TIMES],
   ['2.8;Success, with a fallback', 'times', 'periods', TIMES],
-  ['2.0;Success', 'nothing', 'unavailable', undefined],
-  ['2.0;Success', 'blanks', 'unavailable', '  '],
-  ['2.0;Success', 'times of another UID', 'unavailable', TIMES.replace('UID:q-1', 'UID:q-2')],
-  ['2.0;Success', 'half of the times', 'unavailable', TIMES.replace('DTEND:20261124T00', 'DTEND:20261123T12')],
-  ['2.0;Success', 'a web page', 'unavailable', '&lt;html/&gt;'],
+  ['2.0;Success', 'nothing', 'unusable', undefined],
+  ['2.0;Success', 'blanks', 'unusable', '  '],
+  ['2.0;Success', 'times of another UID', 'unusable', TIMES.replace('UID:q-1', 'UID:q-2')],
+  ['2.0;Success', 'half of the times', 'unusable', TIMES.replace('DTEND:20261124T00', 'DTEND:20261123T12')],
+  ['2.0;Success', 'a web page', 'unusable', '&lt;html/&gt;'],
   ['3.7;Invalid Calendar User', 'nothing', 'unknown', undefined],
   ['3.7.1;more', 'nothing', 'unknown', undefined],
   ['5.3;No scheduling support for user', 'nothing', 'unknown', undefined],
   ['3.8;No authority', 'times', 'refused', TIMES],
-  ['5.1;Service unavailable', 'nothing', 'unavailable', undefined],
-  ['1.0;Pending', 'times', 'unavailable', TIMES],
-  ['3.10;Request entity too large', 'nothing', 'unavailable', undefined],
-  ['4.0;Event conflict', 'nothing', 'unavailable', undefined],
-  ['Success', 'times', 'unavailable', TIMES],
-  ['', 'times', 'unavailable', TIMES],
+  ['5.1;Service unavailable', 'nothing', 'unusable', undefined],
+  ['1.0;Pending', 'times', 'unusable', TIMES],
+  ['3.10;Request entity too large', 'nothing', 'unusable', undefined],
+  ['4.0;Event conflict', 'nothing', 'unusable', undefined],
+  ['Success', 'times', 'unusable', TIMES],
+  ['', 'times', 'unusable', TIMES],
 ])('request-status %j with %s is %s', (status, _, kind, data) => {
   const found = readings(answered(response('mailto:alice@example.com', status, data)));
   expect(found.kind === 'readings' && found.readings.map((reading) => reading.kind)).toEqual([kind]);

@@ -225,12 +225,12 @@ describe('what the server says of an attendee', () => {
     ['5.3;No scheduling support for user', 'unknown', 'the user has no scheduling at the calendar server'],
     ['3.8;No authority', 'refused', 'the calendar server gives the originator no authority'],
     ['4.2;No Access', 'refused', 'the calendar server gives the originator no authority'],
-    ['5.1;Service unavailable', 'unavailable', 'the calendar service is not available'],
-    ['3.1;Invalid property value', 'unavailable', 'the calendar server refused the calendar object'],
-    ['9.9;Whatever', 'unavailable', 'the calendar server gave no request status that means anything'],
-    ['', 'unavailable', 'the calendar server gave no request status that means anything'],
-    ['2.0;Success', 'unavailable', 'the calendar server answered without busy times'],
-    ['1.2;Delivered', 'unavailable', 'the calendar server answered without busy times'],
+    ['5.1;Service unavailable', 'unusable', 'the calendar service is not available'],
+    ['3.1;Invalid property value', 'unusable', 'the calendar server refused the calendar object'],
+    ['9.9;Whatever', 'unusable', 'the calendar server gave no request status that means anything'],
+    ['', 'unusable', 'the calendar server gave no request status that means anything'],
+    ['2.0;Success', 'unusable', 'the calendar server answered without busy times'],
+    ['1.2;Delivered', 'unusable', 'the calendar server answered without busy times'],
   ] as const)('%s is %s', async (requestStatus, kind, reason) => {
     expect(await readingOf([{ recipient: ANN, requestStatus }])).toEqual({ kind, reason });
   });
@@ -254,7 +254,7 @@ describe('what the server says of an attendee', () => {
       'the busy times cannot be read: found an HTML or XML page, wanted iCalendar',
     ],
   ])('with an answer %s is none', async (_, calendarData, reason) => {
-    expect(await readingOf(data(calendarData))).toEqual({ kind: 'unavailable', reason });
+    expect(await readingOf(data(calendarData))).toEqual({ kind: 'unusable', reason });
   });
 
   test.each([
@@ -265,7 +265,7 @@ describe('what the server says of an attendee', () => {
     ],
     ['nothing in it', 'BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n'],
   ])('with %s is not taken for free', async (_, calendarData) => {
-    expect(await readingOf(data(calendarData))).toMatchObject({ kind: 'unavailable' });
+    expect(await readingOf(data(calendarData))).toMatchObject({ kind: 'unusable' });
   });
 
   test('counts less than the status of the answer itself', async () => {
@@ -285,9 +285,9 @@ describe('what the server says of an attendee', () => {
       { attendees },
     );
     expect(readings).toMatchObject([
-      { kind: 'unavailable' },
+      { kind: 'unusable' },
       { kind: 'periods', periods: [hour(9)] },
-      { kind: 'unavailable', reason: 'the calendar server did not answer for the recipient' },
+      { kind: 'unusable', reason: 'the calendar server did not answer for the recipient' },
       { kind: 'unknown' },
     ]);
   });
@@ -318,7 +318,7 @@ describe('iCalendar in place of XML', () => {
     expect(await answeredBy(bare(both, 'text/calendar'), { attendees })).toEqual([
       { kind: 'periods', periods: [hour(9)] },
       { kind: 'periods', periods: [hour(11)] },
-      { kind: 'unavailable', reason: 'the calendar server did not answer for the attendee' },
+      { kind: 'unusable', reason: 'the calendar server did not answer for the attendee' },
     ]);
   });
 
@@ -337,13 +337,15 @@ describe('iCalendar in place of XML', () => {
   test('that names two in one VFREEBUSY is an answer about neither', async () => {
     const both = reply(ANN, [hour(9)]).replace('ATTENDEE:', `ATTENDEE:mailto:${BOB}\r\nATTENDEE:`);
     const readings = await answeredBy(bare(both, 'text/calendar'), { attendees: [ANN, BOB] });
-    expect(readings.map(({ kind }) => kind)).toEqual(['unavailable', 'unavailable']);
+    expect(readings.map(({ kind }) => kind)).toEqual(['unusable', 'unusable']);
   });
 
   test.each([
     ['29', 'unknown'],
     ['28', 'refused'],
-    ['39', 'unavailable'],
+    ['39', 'unusable'],
+    ['69', 'unavailable'],
+    ['11001', 'unavailable'],
   ])('without busy times and with error %s of v6 is %s', async (errno, kind) => {
     const body = `BEGIN:VCALENDAR\r\nVERSION:2.0\r\nX-NSCP-WCAP-ERRNO:${errno}\r\nEND:VCALENDAR\r\n`;
     const [reading] = await answeredBy(bare(body, 'text/calendar'));
@@ -353,7 +355,7 @@ describe('iCalendar in place of XML', () => {
   test('without busy times and without an error is not taken for free', async () => {
     const body = 'BEGIN:VCALENDAR\r\nVERSION:2.0\r\nX-NSCP-WCAP-ERRNO:0\r\nEND:VCALENDAR\r\n';
     const reason = 'the calendar server answered without busy times';
-    expect(await answeredBy(bare(body, 'text/calendar'))).toEqual([{ kind: 'unavailable', reason }]);
+    expect(await answeredBy(bare(body, 'text/calendar'))).toEqual([{ kind: 'unusable', reason }]);
   });
 
   test('labelled so, and XML all the same, is read as XML', async () => {
@@ -401,11 +403,6 @@ describe('no answer for anybody', () => {
     ['410', page(410, ''), 'the calendar server refused the gateway'],
     ['429', page(429, ''), 'the calendar server is too busy'],
     ['500', page(500, html), 'the calendar server failed'],
-    [
-      'max-date-time',
-      page(403, composeError('max-date-time')),
-      'the calendar object is beyond a limit of the calendar server',
-    ],
     ['originator-denied', page(403, composeError('originator-denied')), 'the calendar server refused the gateway'],
     [
       'a closed connection',
@@ -415,6 +412,12 @@ describe('no answer for anybody', () => {
   ])('comes with %s', async (_, answer, reason) => {
     const readings = await answeredBy(answer, { attendees: [ANN, BOB] });
     expect(readings).toEqual([ANN, BOB].map(() => ({ kind: 'unavailable', reason })));
+  });
+
+  test('that refuses this question for good says nothing against the server', async () => {
+    const readings = await answeredBy(page(403, composeError('max-date-time')), { attendees: [ANN, BOB] });
+    const reason = 'the calendar object is beyond a limit of the calendar server';
+    expect(readings).toEqual([ANN, BOB].map(() => ({ kind: 'unusable', reason })));
   });
 
   test.each([
@@ -512,7 +515,7 @@ test('capabilities are asked for once, and what they rule out is not asked', asy
   expect(readings).toEqual([
     { kind: 'periods', periods: [] },
     {
-      kind: 'unavailable',
+      kind: 'unusable',
       reason: 'a date of the calendar object is later than the calendar server announces to take',
     },
   ]);

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { createPublishedRoute, type PublishedAnswerOptions } from '../../../../channel/published/answer.ts';
 import type { BusyClient } from '../../../../rules/busy-client.ts';
@@ -51,6 +52,8 @@ class AnsweringBroker implements Broker {
       return { attendee, status, periods, window, inquiries: [], rule: 'ask', steps: [] };
     });
   }
+
+  refusal(): undefined {}
 
   async frontEnd(): Promise<undefined> {}
 
@@ -226,4 +229,20 @@ test('HEAD has the headers of GET and no body; POST is told what there is', asyn
   } finally {
     await listener.close();
   }
+});
+
+test('the log has a line of a question that makes no sense, without what it says', async () => {
+  const lines: string[] = [];
+  const { route } = scene({ log: pino({ base: null }, { write: (line: string) => void lines.push(line) }) });
+  await route.handle(request('/freebusy/alice@example.com.ifb?end=soon'));
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    {
+      protocol: 'url',
+      client: 'office',
+      status: 400,
+      reason: expect.stringContaining('wanted'),
+      msg: 'free/busy refused',
+    },
+  ]);
+  expect(lines.join('')).not.toMatch(/alice|soon/);
 });

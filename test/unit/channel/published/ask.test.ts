@@ -49,10 +49,10 @@ describe('the URL of a template', () => {
     });
   });
 
-  test('leads nowhere else for a local part that is a step upwards', async () => {
+  test.each(['..', '\ud800'])('leads nowhere else for the local part %j', async (local) => {
     await using server = await startWebServer((_asked, response) => calendar(response));
     await using source = sourceWith({ template: `${server.url}/private/{local}/fb` });
-    expect(await source.ask({ ...BATCH, attendees: ['..@example.com'] }, unhurried)).toEqual([
+    expect(await source.ask({ ...BATCH, attendees: [`${local}@example.com`] }, unhurried)).toEqual([
       { kind: 'unknown', reason: 'his address cannot stand in a URL' },
     ]);
     expect(server.asked).toEqual([]);
@@ -98,7 +98,7 @@ test.each(['ftp://example.com/alice.ifb', 'https://user:password@example.com/ali
   'nothing is fetched from %s',
   async (url) => {
     await using source = sourceWith({});
-    expect(await source.ask({ ...BATCH, server: new URL(url) }, unhurried)).toMatchObject([{ kind: 'unavailable' }]);
+    expect(await source.ask({ ...BATCH, server: new URL(url) }, unhurried)).toMatchObject([{ kind: 'unusable' }]);
   },
 );
 
@@ -109,7 +109,8 @@ describe('credentials and redirects', () => {
       const Location = path === '/first' ? '/second' : other.url;
       response.writeHead(302, { Location }).end();
     });
-    await using source = sourceWith({ template: `${server.url}/first`, authorization: 'Bearer secret' });
+    const hosts = [new URL(other.url).host];
+    await using source = sourceWith({ template: `${server.url}/first`, authorization: 'Bearer secret', hosts });
     expect(await source.ask(BATCH, unhurried)).toEqual([BUSY]);
     expect(server.asked.map(({ headers }) => headers.authorization)).toEqual(['Bearer secret', 'Bearer secret']);
     expect(other.asked.map(({ headers }) => headers.authorization)).toEqual([undefined]);
@@ -126,13 +127,23 @@ describe('credentials and redirects', () => {
     await using refusing = sourceWith({ template, hosts: ['www.example.com'] });
     expect(await refusing.ask(BATCH, unhurried)).toEqual([
       {
-        kind: 'unavailable',
+        kind: 'unusable',
         reason: `found a redirect to ${host}, wanted ${new URL(server.url).host} or a host that is listed`,
       },
     ]);
     expect(other.asked).toEqual([]);
     await using following = sourceWith({ template, hosts: [host] });
     expect(await following.ask(BATCH, unhurried)).toEqual([BUSY]);
+  });
+
+  test('a redirect leads to another port of the same host only where that is listed', async () => {
+    await using other = await startWebServer((_asked, response) => calendar(response, FREEBUSY));
+    await using server = await startWebServer((_asked, response) => {
+      response.writeHead(302, { Location: other.url }).end();
+    });
+    await using source = sourceWith({ template: `${server.url}/{local}`, hosts: ['127.0.0.1'] });
+    expect(await source.ask(BATCH, unhurried)).toMatchObject([{ kind: 'unusable' }]);
+    expect(other.asked).toEqual([]);
   });
 
   test.each<readonly [string, string | undefined, string]>([
@@ -144,7 +155,7 @@ describe('credentials and redirects', () => {
       response.writeHead(302, location === undefined ? {} : { Location: location }).end();
     });
     await using source = sourceWith({ template: `${server.url}/{local}` });
-    expect(await source.ask(BATCH, unhurried)).toEqual([{ kind: 'unavailable', reason }]);
+    expect(await source.ask(BATCH, unhurried)).toEqual([{ kind: 'unusable', reason }]);
   });
 });
 
@@ -155,19 +166,16 @@ describe('what is found there', () => {
     [401, '', '', 'refused'],
     [403, '', '', 'refused'],
     [500, '', '', 'unavailable'],
-    [204, '', '', 'unavailable'],
-    [200, 'text/html; charset=utf-8', busyText(FREEBUSY), 'unavailable'],
-    [200, 'text/calendar', '<html></html>', 'unavailable'],
-    [200, 'text/calendar', '', 'unavailable'],
-    [
-      200,
-      'text/calendar',
-      'BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n',
-      'unavailable',
-    ],
+    [429, '', '', 'unavailable'],
+    [400, '', '', 'unusable'],
+    [204, '', '', 'unusable'],
+    [200, 'text/html; charset=utf-8', busyText(FREEBUSY), 'unusable'],
+    [200, 'text/calendar', '<html></html>', 'unusable'],
+    [200, 'text/calendar', '', 'unusable'],
+    [200, 'text/calendar', 'BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n', 'unusable'],
     [200, '', busyText(FREEBUSY), 'periods'],
     [200, 'text/plain', busyText('ORGANIZER:mailto:another@example.com', FREEBUSY), 'periods'],
-    [200, 'text/calendar', ' '.repeat(REQUESTER.maxResponseBytes + 1), 'unavailable'],
+    [200, 'text/calendar', ' '.repeat(REQUESTER.maxResponseBytes + 1), 'unusable'],
   ])('%i %s %j is %s', async (status, type, body, kind) => {
     await using server = await startWebServer((_asked, response) => {
       response.writeHead(status, type === '' ? {} : { 'Content-Type': type }).end(body);
@@ -179,9 +187,9 @@ describe('what is found there', () => {
   test.each<readonly [string, string, string]>([
     ['20261101T000000Z', '20270101T000000Z', 'periods'],
     ['20261123T000000Z', '20261124T000000Z', 'periods'],
-    ['20261123T060000Z', '20270101T000000Z', 'unavailable'],
-    ['20261001T000000Z', '20261123T180000Z', 'unavailable'],
-    ['20260101T000000Z', '20260301T000000Z', 'unavailable'],
+    ['20261123T060000Z', '20270101T000000Z', 'unusable'],
+    ['20261001T000000Z', '20261123T180000Z', 'unusable'],
+    ['20260101T000000Z', '20260301T000000Z', 'unusable'],
   ])('published from %s to %s is %s for 23 November: beyond it nothing is known', async (start, end, kind) => {
     await using server = await startWebServer((_asked, response) =>
       calendar(response, `DTSTART:${start}`, `DTEND:${end}`, FREEBUSY),
