@@ -18,14 +18,29 @@ export function judgeRight(
   // Whose catch-all takes the mail is somebody else.
   const entries = lookup?.kind === 'found' ? lookup.entries.filter(({ catchAll }) => catchAll !== true) : [];
   const own = entries.flatMap(({ mail, addresses }) => [mail, ...addresses]);
-  const mailbox = splitSubAddress(attendee, separators)?.base;
-  const all = [attendee, ...(mailbox === undefined ? [] : [mailbox]), ...own];
+  const plain = plainOf(attendee);
+  const mailbox = splitSubAddress(plain, separators)?.base;
+  const all = [attendee, plain, ...(mailbox === undefined ? [] : [mailbox]), ...own];
   const not = patternFor(notAbout, all);
   if (not !== undefined) return { granted: false, answer: `no: not-about has ${not}` };
   const by = patternFor(about, [attendee, ...entries.map(({ mail }) => mail)]);
   return by === undefined
     ? { granted: false, answer: 'no: about has neither the address nor its domain' }
     : { granted: true, answer: `yes: about has ${by}` };
+}
+
+/**
+ * As a server may read it: without the quotes of its local part (RFC 5321 §4.1.2), blanks around that and what nobody
+ * sees, in one form.
+ */
+function plainOf(address: string): string {
+  const at = address.lastIndexOf('@');
+  const local = address
+    .slice(0, Math.max(0, at))
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
+    .trim();
+  const bare = /^"(.*)"$/s.exec(local)?.[1]?.replace(/\\(.)/gs, '$1').trim() ?? local;
+  return `${bare.normalize('NFC')}${address.slice(Math.max(0, at))}`;
 }
 
 /** The first pattern, whole addresses before domains, that stands for one of the addresses. */

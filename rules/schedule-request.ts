@@ -78,7 +78,9 @@ export function judgeHeaders(headers: PostHeaders, dialect: Dialect, limits: Acc
   const isVersionRight = versions.includes('1.0');
   if (!isVersionRight && !(isOld && versions.every((version) => version === '1'))) {
     const found = versions.length === 0 ? 'no iSchedule-Version' : `iSchedule-Version ${clip(versions.join(', '))}`;
-    return refusal('version-not-supported', `found ${found}, wanted 1.0`);
+    // Whoever set up a v7 reads it in the log: the address is of no peer, or its dialect was forgotten.
+    const more = versions.length === 0 ? ': only peers of dialect draft00, by address, go without' : '';
+    return refusal('version-not-supported', `found ${found}, wanted 1.0${more}`);
   }
 
   const type = judgeType(headers.contentTypes, isOld);
@@ -140,7 +142,8 @@ export function judgeBody(posted: Posted, headers: RightHeaders, limits: AcceptL
   }
   const taken = (limits.messages ?? ACCEPTED_MESSAGES).find((one) => one.component === component)?.methods ?? [];
   if (!taken.includes(method)) {
-    const wanted = taken.length === 0 ? 'another component' : `one of ${taken.join(', ')}`;
+    const other = component === 'VFREEBUSY' ? 'another component: no busy times are told here' : 'another component';
+    const wanted = taken.length === 0 ? other : `one of ${taken.join(', ')}`;
     return refusal('invalid-scheduling-message', `found ${method} of ${component}, wanted ${wanted}`);
   }
   const { organizer } = posted.object;

@@ -46,6 +46,7 @@ export function openBroker(
   });
   return {
     ask: (question, signal) => broker.ask(question, signal),
+    refusal: (question) => broker.refusal(question),
     frontEnd: (question, signal) => broker.frontEnd(question, signal),
     find: (name, signal) => broker.find(name, signal),
     [Symbol.asyncDispose]: async () => {

@@ -18,6 +18,8 @@ export type Frame = {
   readonly steps: readonly Step[];
   /** Milliseconds that never go back, at the end of the question. */
   readonly now: number;
+  /** What is told of lists already, by their members. */
+  readonly lists: Map<readonly Subject[], Told>;
 };
 
 /** What was found about one attendee. */
@@ -58,7 +60,13 @@ export function answerOne(attendee: string, routed: Routed | undefined, frame: F
   };
 }
 
-function findings(routed: Routed | undefined, { window, now }: Frame): Found {
+/** In place of an answer for which there is no room beside those before it: one user has any number of addresses. */
+export function tooLarge(answer: BusyAnswer): BusyAnswer {
+  const status = statusOf('5.1', 'The answer would be too large: ask about fewer people, or about less time.');
+  return { ...answer, status, periods: [], rule: 'answer-too-large' };
+}
+
+function findings(routed: Routed | undefined, { window, now, lists }: Frame): Found {
   if (routed === undefined) {
     const steps = [{ question: 'Whose address is it?', answer: 'the look-ups did not end in time' }];
     return { rule: 'deadline', status: statusOf('5.1', LATE_DETAIL), steps };
@@ -73,7 +81,9 @@ function findings(routed: Routed | undefined, { window, now }: Frame): Found {
     }
     case 'list': {
       const inquiries = routed.subjects.flatMap((one) => [...one.inquiries, ...lateInquiry(one, now)]);
-      return { steps: routed.steps, inquiries, ...listFound(routed.rule, routed.subjects, window) };
+      const told = lists.get(routed.subjects) ?? listFound(routed.rule, routed.subjects, window);
+      lists.set(routed.subjects, told);
+      return { steps: routed.steps, inquiries, ...told };
     }
   }
 }
@@ -89,6 +99,8 @@ function userFound(rule: string, { reading, isLate }: Subject): Told {
       return { rule: 'not-at-server', status: statusOf('3.7') };
     case 'refused':
       return { rule: 'server-refused', status: statusOf('3.8', 'The calendar server does not tell.') };
+    case 'unusable':
+      return { rule: 'answer-unusable', status: statusOf('5.1', 'The calendar server tells no times of this user.') };
     case 'unavailable':
       return { rule: 'server-unavailable', status: statusOf('5.1', 'The calendar server does not answer.') };
   }

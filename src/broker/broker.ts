@@ -1,6 +1,6 @@
 import type { BusySource } from '../../channel/channel.ts';
-import { type BusyPolicy, type BusyTarget, judgeWindow } from '../../rules/free-busy.ts';
-import { statusOf } from '../../rules/request-status.ts';
+import { type BusyPolicy, type BusyTarget, type JudgedWindow, judgeWindow } from '../../rules/free-busy.ts';
+import { type StatusAnswer, statusOf } from '../../rules/request-status.ts';
 import type { Directory, Lookup } from '../directory/directory.ts';
 import type { Discovery } from '../flow/context.ts';
 import { discoveredOnce } from '../flow/facts.ts';
@@ -8,7 +8,7 @@ import { MAX_HOPS } from '../freebusy/hops.ts';
 import { addressKey } from '../mail/address.ts';
 import type { CalendarServer } from '../mail/disposition.ts';
 import type { Log } from '../observe/log.ts';
-import { answerAlike, answerOne } from './answers.ts';
+import { answerAlike, answerOne, type Frame, tooLarge } from './answers.ts';
 import { Deadline } from './deadline.ts';
 import { Memory } from './memory.ts';
 import type { BreakerOptions, NeighbourLimits } from './neighbour.ts';
@@ -16,7 +16,7 @@ import { Neighbours } from './neighbours.ts';
 import type { Broker, BusyAnswer, BusyQuestion, FoundName } from './question.ts';
 import { report } from './report.ts';
 import { askAll, type Rounds } from './rounds.ts';
-import { type Routed, type RouteSources, routeAttendee, routeOf } from './routes.ts';
+import { type Lists, type Routed, type RouteSources, routeAttendee, routeOf } from './routes.ts';
 import { Subjects } from './subject.ts';
 
 export type BrokerOptions = {
@@ -51,10 +51,14 @@ export function createBroker(options: BrokerOptions): Broker & AsyncDisposable {
   return new CalendarBroker(options);
 }
 
+/** Rule of questions that have been here before. */
+const LOOP = 'loop';
 /** Look-ups of one question at a time. */
 const WIDTH = 32;
 /** How long those who are found wait for the look-ups of the others, so that each server is asked once. */
 const MAX_GATHER_MS = 250;
+/** Periods that one question is told: of a hundred people a year's. Some 12 MB, which half a second goes into. */
+const MAX_TOLD = 200_000;
 /** What a window is cut at moves in steps, or no two questions would be equal. */
 const CUT_MS = 60_000;
 
@@ -78,11 +82,16 @@ class CalendarBroker implements Broker, AsyncDisposable {
     return answers;
   }
 
+  refusal(question: Pick<BusyQuestion, 'asker' | 'window' | 'hops'>): StatusAnswer | undefined {
+    const judged = this.#judge(question);
+    return judged.kind === 'refused' ? judged.status : undefined;
+  }
+
   async frontEnd(question: BusyQuestion, signal: AbortSignal): Promise<string | undefined> {
     signal.throwIfAborted();
-    const { clock, deadlineMs, frontEndOf, directory, policy, groupLimit, log } = this.#options;
-    const { asker, attendees, window, fresh = false, spentMs = 0 } = question;
-    if (this.#isLoop(question) || judgeWindow(window, asker.access, clock()).kind === 'refused') return undefined;
+    const { deadlineMs, frontEndOf, directory, policy, groupLimit, log } = this.#options;
+    const { asker, attendees, fresh = false, spentMs = 0 } = question;
+    if (this.#judge(question).kind === 'refused') return undefined;
     using deadline = new Deadline(Math.max(0, deadlineMs - spentMs), signal);
     const frontEnds = new Set<string | undefined>();
     // No DNS is asked: what it names has no front end of ours.
@@ -121,16 +130,16 @@ class CalendarBroker implements Broker, AsyncDisposable {
   }
 
   async #answer(question: BusyQuestion, signal: AbortSignal): Promise<readonly BusyAnswer[]> {
-    const { log, clock, deadlineMs } = this.#options;
-    const { asker, attendees, window: asked, hops, spentMs = 0 } = question;
-    if (this.#isLoop(question)) {
-      log.warn({ alarm: true, asker: asker.name, hops, rule: 'loop' }, 'a question for busy times goes in circles');
-      const steps = [{ question: 'Has it been here before?', answer: `yes: it came through ${hops.join(', ')}` }];
-      const status = statusOf('5.1', 'This question goes in circles.');
-      return answerAlike(attendees, asked, { rule: 'loop', status, steps });
+    const { log, deadlineMs } = this.#options;
+    const { asker, attendees, window: asked, spentMs = 0 } = question;
+    const seen = this.#judge(question);
+    if (seen.kind === 'refused') {
+      if (seen.rule === LOOP) {
+        const hops = firstOf(question.hops);
+        log.warn({ alarm: true, asker: asker.name, hops, rule: LOOP }, 'a question for busy times goes in circles');
+      }
+      return answerAlike(attendees, asked, seen);
     }
-    const seen = judgeWindow(asked, asker.access, Math.floor(clock() / CUT_MS) * CUT_MS);
-    if (seen.kind === 'refused') return answerAlike(attendees, asked, seen);
 
     using deadline = new Deadline(Math.max(0, deadlineMs - spentMs), signal);
     const routed = new Map<string, Routed>();
@@ -140,18 +149,28 @@ class CalendarBroker implements Broker, AsyncDisposable {
     } finally {
       for (const release of rounds.releases) release();
     }
-    const frame = { access: asker.access, window: seen.window, steps: seen.steps, now: ticks() };
+    const { window, steps } = seen;
+    const frame: Frame = { access: asker.access, window, steps, now: ticks(), lists: new Map() };
     const known = new Map<string, BusyAnswer>();
+    let left = MAX_TOLD;
     return attendees.map((attendee) => {
       const key = addressKey(attendee);
-      const answer = known.get(key) ?? answerOne(attendee, routed.get(key), frame);
-      known.set(key, answer);
+      const found = known.get(key) ?? answerOne(attendee, routed.get(key), frame);
+      known.set(key, found);
+      const answer = found.periods.length > left ? tooLarge(found) : found;
+      left -= answer.periods.length;
       return answer.attendee === attendee ? answer : { ...answer, attendee };
     });
   }
 
-  #isLoop({ hops }: BusyQuestion): boolean {
-    return hops.includes(this.#options.hop) || hops.length > MAX_HOPS;
+  /** What is told of a question, whomever it is about. */
+  #judge({ asker, window, hops }: Pick<BusyQuestion, 'asker' | 'window' | 'hops'>): JudgedWindow {
+    const { hop, clock } = this.#options;
+    if (!hops.includes(hop) && hops.length <= MAX_HOPS)
+      return judgeWindow(window, asker.access, Math.floor(clock() / CUT_MS) * CUT_MS);
+    const answer = `yes: it came through ${firstOf(hops).join(', ')}`;
+    const steps = [{ question: 'Has it been here before?', answer }];
+    return { kind: 'refused', rule: LOOP, status: statusOf('5.1', 'This question goes in circles.'), steps };
   }
 
   #roundsOf(question: BusyQuestion, deadline: Deadline): Rounds {
@@ -175,6 +194,7 @@ class CalendarBroker implements Broker, AsyncDisposable {
   async #work({ asker, attendees, fresh = false }: BusyQuestion, routed: Map<string, Routed>, rounds: Rounds) {
     const { log, deadlineMs } = this.#options;
     const sources = this.#sources();
+    const lists: Lists = new Map();
     const { signal } = rounds.deadline;
     const subjects = new Subjects();
     const asks: Promise<void>[] = [];
@@ -186,7 +206,7 @@ class CalendarBroker implements Broker, AsyncDisposable {
     signal.addEventListener('abort', () => clearInterval(gathering), { once: true });
     await eachOf([...byKey(attendees)], async ([key, attendee]) => {
       try {
-        const route = await routeAttendee(sources, { asker, fresh, signal }, attendee, subjects);
+        const route = await routeAttendee(sources, { asker, fresh, signal, lists }, attendee, subjects);
         // What look-ups say that were cut short is no word of theirs.
         if (!signal.aborted || route.kind !== 'answer' || route.status.code !== '5.1') routed.set(key, route);
         if (route.alarm === true)
@@ -215,6 +235,11 @@ class CalendarBroker implements Broker, AsyncDisposable {
     await Promise.race([work, deadline.over]);
     caller.throwIfAborted();
   }
+}
+
+/** As many as say that there are too many: an asker may have sent thousands. */
+function firstOf(hops: readonly string[]): readonly string[] {
+  return hops.slice(0, MAX_HOPS + 1);
 }
 
 /** Milliseconds that never go back. */

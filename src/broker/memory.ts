@@ -122,12 +122,12 @@ export class Memory {
   }
 
   #send(wanted: Wanted): Flight {
-    const { source, asker: _asker, fresh: _fresh, leftMs, ...question } = wanted;
+    const { source, asker, fresh: _fresh, leftMs, ...question } = wanted;
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(LATE), leftMs);
     const keys = wanted.attendees.map((attendee) => flightKey(wanted, attendee));
     const batch: BusyBatch = { ...question, uid: randomUUID() };
-    const asked = this.#neighbours.of(source).ask(source, batch, stop.signal);
+    const asked = this.#neighbours.of(source).ask(source, batch, stop.signal, asker);
     const readings = asked
       .then((all) => this.#keep(wanted, all))
       .catch((error: unknown) => {
@@ -169,9 +169,12 @@ export class Memory {
 
 const MISSING: BusyReading = { kind: 'unavailable', reason: 'no answer about this one' };
 
-/** Whoever asks from one domain sees the same. */
-function cacheKey({ server, originator, window }: Wanted, attendee: string): string {
-  return JSON.stringify([domainOf(originator), server.href, addressKey(attendee), window.startMs, window.endMs]);
+/**
+ * For whomever an asker speaks within one domain. Not for other askers: those by WCAP and URL all speak for the gateway's
+ * own address, and are not shown what a server told somebody of its domain.
+ */
+function cacheKey({ server, originator, asker, window }: Wanted, attendee: string): string {
+  return JSON.stringify([asker, domainOf(originator), server.href, addressKey(attendee), window.startMs, window.endMs]);
 }
 
 /**

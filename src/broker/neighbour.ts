@@ -40,8 +40,8 @@ const GRACE_MS = 50;
 type Waiting = (refusal: string | undefined) => void;
 
 /**
- * One destination and how it is treated: so many questions at a time and in a second, first come first served, and none
- * for a while once it has stopped to answer.
+ * One destination and how it is treated: so many questions at a time and in a second, those who ask by turns and each
+ * one's in order, and none for a while once it has stopped to answer.
  */
 export class Neighbour {
   readonly #destination: string;
@@ -49,7 +49,9 @@ export class Neighbour {
   readonly #rate: Limiter | undefined;
   /** Let through by the rate in advance: the limiter takes 5 ms, which a lone question need not wait for. */
   #pass: Promise<true | undefined> | undefined;
-  readonly #waiting = new Set<Waiting>();
+  /** By asker, the one whose turn was last at the end. */
+  readonly #waiting = new Map<string, Set<Waiting>>();
+  #waits = 0;
   #running = 0;
   /** In a row. */
   #failures = 0;
@@ -65,18 +67,23 @@ export class Neighbour {
     this.#pass = this.#nextPass();
   }
 
-  /** Whether nothing would be lost by forgetting it. */
-  get isIdle(): boolean {
-    return this.#running === 0 && this.#waiting.size === 0 && this.#failures === 0 && this.#breaker === 'closed';
+  get isInUse(): boolean {
+    return this.#running > 0 || this.#waits > 0;
+  }
+
+  /** Whether something is known against it. */
+  get isInTrouble(): boolean {
+    return this.#failures > 0 || this.#breaker !== 'closed';
   }
 
   /**
    * Asks when it is its turn. Never rejects.
    * @param signal the deadline, or the end of interest (`ABANDONED`); what waits then is not sent
+   * @param asker whose questions wait for each other, and not for long for those of others
    * @returns one for each attendee, in order
    */
-  async ask(source: BusySource, batch: BusyBatch, signal: AbortSignal): Promise<readonly BusyReading[]> {
-    const turn = this.#refusal() ?? this.#turn(signal);
+  async ask(source: BusySource, batch: BusyBatch, signal: AbortSignal, asker = ''): Promise<readonly BusyReading[]> {
+    const turn = this.#refusal() ?? this.#turn(signal, asker);
     const refusal = turn instanceof Promise ? await turn : turn;
     if (refusal !== undefined) return nothing(batch, refusal);
     const release = (): void => this.#end();
@@ -135,28 +142,36 @@ export class Neighbour {
   }
 
   /** Waits for a turn, which `#end` gives back. @returns why there is none, undefined when there is */
-  #turn(signal: AbortSignal): Promise<string | undefined> | string | undefined {
+  #turn(signal: AbortSignal, asker: string): Promise<string | undefined> | string | undefined {
     if (signal.aborted) return 'not asked: its time was over';
     if (this.#running < this.#options.questions) {
       this.#running++;
       return undefined;
     }
-    if (this.#waiting.size >= MAX_WAITING) return 'too many questions are waiting for this server';
+    if (this.#waits >= MAX_WAITING) return 'too many questions are waiting for this server';
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    const queue = this.#waiting.get(asker) ?? new Set();
     const begin: Waiting = (refusal) => {
-      this.#waiting.delete(begin);
+      queue.delete(begin);
+      this.#waits--;
+      const hasTurn = refusal === undefined;
+      if (hasTurn || queue.size === 0) this.#waiting.delete(asker);
+      // Behind everybody else who waits.
+      if (hasTurn && queue.size > 0) this.#waiting.set(asker, queue);
       signal.removeEventListener('abort', giveUp);
       resolve(refusal);
     };
     const giveUp = (): void => begin('not asked: its time was over while other questions were before it');
-    this.#waiting.add(begin);
+    queue.add(begin);
+    this.#waiting.set(asker, queue);
+    this.#waits++;
     signal.addEventListener('abort', giveUp);
     return promise;
   }
 
   /** Hands the turn to the next one, who need not be counted again. */
   #end(): void {
-    const [next] = this.#waiting;
+    const [next] = this.#waiting.values().next().value ?? [];
     if (next === undefined) this.#running--;
     else next(undefined);
   }
@@ -202,7 +217,7 @@ export class Neighbour {
   }
 
   #refuseWaiting(refusal: string | undefined): void {
-    for (const waiting of [...this.#waiting]) waiting(refusal);
+    for (const waiting of [...this.#waiting.values()].flatMap((queue) => [...queue])) waiting(refusal);
   }
 }
 

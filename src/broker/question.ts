@@ -33,7 +33,7 @@ export type Inquiry = {
   /** Origin or `host:port`. */
   readonly server: string;
   readonly protocol: BusyProtocol;
-  readonly result: 'answered' | 'unknown' | 'refused' | 'unavailable';
+  readonly result: 'answered' | 'unknown' | 'refused' | 'unusable' | 'unavailable';
   readonly reason?: string;
   readonly tookMs: number;
   /** Where the answer came from; `shared`: another question that was under way asked the same. */
@@ -63,12 +63,14 @@ export type Broker = {
    * Rejects only with the reason of an aborted `signal`.
    */
   ask(question: BusyQuestion, signal: AbortSignal): Promise<readonly BusyAnswer[]>;
+  /** What would be said of everybody alike, whoever he is; undefined where it depends on whom the question is about. */
+  refusal(question: Pick<BusyQuestion, 'asker' | 'window' | 'hops'>): StatusAnswer | undefined;
   /**
    * The front end (an URL below which WCAP commands are) of the one server that is home to all attendees; undefined
    * where they have several, it has none, or the asker may not ask about one of them.
    */
   frontEnd(question: BusyQuestion, signal: AbortSignal): Promise<string | undefined>;
-  /** Whom a calendar id of v6 that is no address names: icsCalendar, else uid (`Directory.lookupName`). */
+  /** Whom a calendar id of v6 names: icsCalendar, else uid (`Directory.lookupName`). */
   find(name: string, signal: AbortSignal): Promise<FoundName>;
 };
 

@@ -15,11 +15,14 @@ export function report(
 ): void {
   const counts: Record<Count, number> = { answered: 0, unknown: 0, refused: 0, unavailable: 0 };
   const servers = new Map<string, number>();
+  const reasons = new Map<string, string>();
   for (const { attendee, status, rule, inquiries } of answers) {
     counts[countOf(status.code)]++;
     for (const inquiry of inquiries) {
       const name = `${inquiry.server} ${inquiry.protocol}`;
       servers.set(name, Math.max(servers.get(name) ?? 0, Math.round(inquiry.tookMs)));
+      const { result, reason } = inquiry;
+      if (result !== 'answered' && result !== 'unknown' && reason !== undefined) reasons.set(name, reason);
     }
     const asked = inquiries.map(({ server, result, reason }) => ({ relay: server, result, reason }));
     log.debug({ asker: asker.name, to: attendee, status: status.code, rule, asked }, 'busy times of one');
@@ -32,6 +35,7 @@ export function report(
       ...counts,
       tookMs: Math.round(tookMs),
       servers: Object.fromEntries([...servers].slice(0, MAX_SERVERS)),
+      ...(reasons.size === 0 ? {} : { reasons: Object.fromEntries([...reasons].slice(0, MAX_SERVERS)) }),
       ...(servers.size > MAX_SERVERS ? { moreServers: servers.size - MAX_SERVERS } : {}),
     },
     'busy times asked',

@@ -7,12 +7,12 @@ import {
   wantsBusyDiscovery,
 } from '../../rules/free-busy.ts';
 import type { StatusAnswer } from '../../rules/request-status.ts';
-import type { Directory } from '../directory/directory.ts';
+import type { Directory, Entry } from '../directory/directory.ts';
 import type { Discovery } from '../flow/context.ts';
 import { lookUp } from '../flow/facts.ts';
 import { domainOf } from '../mail/address.ts';
 import type { Step } from '../mail/disposition.ts';
-import { judgeMembers } from './members.ts';
+import { judgeMembers, type ListVerdict } from './members.ts';
 import type { BusyAsker } from './question.ts';
 import type { Subject, Subjects } from './subject.ts';
 
@@ -23,6 +23,11 @@ export type RouteSources = {
   readonly discovery?: Discovery;
   readonly groupLimit: number;
 };
+
+/** The lists that one question names, each expanded once: one list has any number of addresses. By DN. */
+export type Lists = Map<string, Promise<ListRoute>>;
+
+type ListRoute = { readonly verdict: ListVerdict; readonly subjects: readonly Subject[] };
 
 export type RouteQuestion = {
   readonly asker: BusyAsker;
@@ -45,7 +50,7 @@ export type Routed = { readonly rule: string; readonly steps: readonly Step[]; r
  */
 export async function routeAttendee(
   sources: RouteSources,
-  question: RouteQuestion,
+  question: RouteQuestion & { readonly lists: Lists },
   attendee: string,
   subjects: Subjects,
 ): Promise<Routed> {
@@ -58,14 +63,28 @@ export async function routeAttendee(
     case 'ask':
       return { ...common, kind: 'user', subject: subjects.of(route.mailbox, route.targets) };
     case 'expand': {
-      const { directory, policy, groupLimit } = sources;
-      const expansion = await directory.expand(route.group, question.signal);
-      const { found, ...verdict } = judgeMembers(expansion, question.asker.access, policy, groupLimit);
+      const { dn } = route.group;
+      const routing = question.lists.get(dn) ?? routeMembers(sources, question, route.group, subjects);
+      question.lists.set(dn, routing);
+      const {
+        verdict: { found, ...verdict },
+        subjects: members,
+      } = await routing;
       const both = { ...common, steps: [...steps, { question: 'Who is in it?', answer: found }] };
-      if (verdict.kind === 'answer') return { ...both, ...verdict };
-      return { ...both, kind: 'list', subjects: verdict.members.map((one) => subjects.of(one.mailbox, one.targets)) };
+      return verdict.kind === 'answer' ? { ...both, ...verdict } : { ...both, kind: 'list', subjects: members };
     }
   }
+}
+
+async function routeMembers(
+  { directory, policy, groupLimit }: RouteSources,
+  { asker, signal }: RouteQuestion,
+  group: Entry,
+  subjects: Subjects,
+): Promise<ListRoute> {
+  const verdict = judgeMembers(await directory.expand(group, signal), asker.access, policy, groupLimit);
+  const members = verdict.kind === 'ask' ? verdict.members : [];
+  return { verdict, subjects: members.map((one) => subjects.of(one.mailbox, one.targets)) };
 }
 
 /** The route of one attendee, by look-ups only: of a list, that it is one. */

@@ -13,6 +13,7 @@ import {
   ScriptedSource,
   UNAVAILABLE,
   UNKNOWN,
+  UNUSABLE,
 } from './scripted-source.ts';
 
 const never = new AbortController().signal;
@@ -54,6 +55,25 @@ describe('a question about several people', () => {
     });
   });
 
+  test('tells 200,000 periods at most; whose times are more than is left has none, and the others theirs', async () => {
+    const many = Array.from({ length: 19_999 }, (_, at) => busy(at / 1000, (at + 0.5) / 1000));
+    const { all } = sources(knows({ 'ann@example.com': periods(...many), 'cat@example.com': periods(busy(9, 10)) }));
+    const spellings = Array.from({ length: 12 }, (_, at) => `ann+${at}@example.com`);
+    const anna = user('ann@example.com', { marker: 'v7', addresses: ['ann@example.com', ...spellings] });
+    const { broker } = open(all, [anna, cat]);
+    const answers = await broker.ask(about([...spellings, 'cat@example.com']), never);
+    expect(answers.map(({ status, periods }) => [status.code, periods.length])).toEqual([
+      ...Array.from({ length: 10 }, () => ['2.0', 19_999]),
+      ['5.1', 0],
+      ['5.1', 0],
+      ['2.0', 1],
+    ]);
+    expect(answers[10]).toMatchObject({
+      rule: 'answer-too-large',
+      status: { detail: 'The answer would be too large: ask about fewer people, or about less time.' },
+    });
+  });
+
   test('answers about every spelling of one user and asks once', async () => {
     const anna = user('ann@example.com', { marker: 'v7', addresses: ['ann@example.com', 'a.adams@example.com'] });
     const { north, all } = sources(knows({ 'ann@example.com': periods(busy(9, 10)) }));
@@ -88,6 +108,21 @@ describe('a question about several people', () => {
     expect(answers.filter(({ status }) => status.code === '2.0')).toHaveLength(500);
     expect(north.asked.map((batch) => batch.length)).toEqual([100, 100, 100, 100, 100]);
     expect(most).toBe(32);
+  });
+
+  test('one whose answer cannot be used is 5.1, by another rule than one whose server does not answer', async () => {
+    const { old, all } = sources(knows({ 'ann@example.com': UNUSABLE, 'cat@example.com': UNAVAILABLE }));
+    const { broker, lines } = open(all, [ann, cat]);
+    const [unusable, silent] = await broker.ask(about(['ann@example.com', 'cat@example.com']), never);
+    expect([unusable?.rule, unusable?.status, unusable?.periods]).toEqual([
+      'answer-unusable',
+      { code: '5.1', description: 'Service unavailable', detail: 'The calendar server tells no times of this user.' },
+      [],
+    ]);
+    expect(unusable?.inquiries).toMatchObject([{ result: 'unusable', reason: 'found a web page' }]);
+    expect([silent?.rule, silent?.status.code]).toEqual(['server-unavailable', '5.1']);
+    expect(old.asked).toEqual([]);
+    expect(lines.find(({ level }) => level === 'info')).toMatchObject({ answered: 0, unavailable: 2 });
   });
 
   test('says unknown, refused and unavailable each in its own code', async () => {
@@ -154,6 +189,20 @@ describe('a question about several people', () => {
       unavailable: 0,
       tookMs: expect.any(Number),
       servers: { 'https://cal7.example.com ischedule': expect.any(Number) },
+    });
+  });
+
+  test('says in its line of the log why a server gave nothing', async () => {
+    const { all } = sources(alike(UNAVAILABLE), alike(REFUSED));
+    const { broker, lines } = open(all, [ann, bob]);
+    await broker.ask(about(['ann@example.com', 'bob@example.com']), never);
+    expect(lines.find(({ level }) => level === 'info')).toMatchObject({
+      refused: 1,
+      unavailable: 1,
+      reasons: {
+        'https://cal7.example.com ischedule': 'connection refused',
+        'http://cs6.example.com wcap': 'no authority',
+      },
     });
   });
 

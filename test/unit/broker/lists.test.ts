@@ -12,6 +12,7 @@ import {
   ScriptedSource,
   UNAVAILABLE,
   UNKNOWN,
+  UNUSABLE,
 } from './scripted-source.ts';
 
 const never = new AbortController().signal;
@@ -51,6 +52,26 @@ describe('a list', () => {
     const answers = await broker.ask(about(['team@example.com']), never);
     expect(answers.map(brief)).toEqual(['team@example.com 2.0 BUSY 9-10 BUSY-UNAVAILABLE 10-12 BUSY 14-15']);
     expect(answers[0]?.inquiries.map(({ mailbox }) => mailbox)).toEqual(['ann@example.com', 'bob@example.com']);
+  });
+
+  test('that is named by several of its addresses is expanded and laid together once', async () => {
+    let expanded = 0;
+    const directory = fakeDirectory({
+      lookup: () => found(team),
+      expand: () => {
+        expanded++;
+        return { kind: 'members', entries: [ann, bob], addresses: [] };
+      },
+    });
+    const { broker } = scene([], alike(periods(busy(9, 11))), alike(periods(busy(10, 12))), { directory });
+    const answers = await broker.ask(about(['team@example.com', 'team+x@example.com', 'crew@example.com']), never);
+    expect(answers.map(brief)).toEqual([
+      'team@example.com 2.0 BUSY 9-12',
+      'team+x@example.com 2.0 BUSY 9-12',
+      'crew@example.com 2.0 BUSY 9-12',
+    ]);
+    expect(expanded).toBe(1);
+    expect(answers.map((answer) => answer.periods === answers[0]?.periods)).toEqual([true, true, true]);
   });
 
   test('whose member is asked about by name as well asks about him once', async () => {
@@ -93,10 +114,16 @@ describe('a list', () => {
     expect(told?.status).toEqual({ code: '3.7', description: 'Invalid calendar user' });
   });
 
-  test('is unavailable as a whole when one member is, in time or not', async () => {
+  test('is unavailable as a whole when one member is, in time or not, or nothing of him can be used', async () => {
     const { broker } = scene([ann, bob], alike(periods(busy(9, 11))), alike(UNAVAILABLE));
     const [answer] = await broker.ask(about(['team@example.com']), never);
     expect([answer?.status.code, answer?.rule, answer?.periods]).toEqual(['5.1', 'list-member-unavailable', []]);
+    const unusable = scene([ann, bob], alike(periods(busy(9, 11))), alike(UNUSABLE));
+    const [unusableAnswer] = await unusable.broker.ask(about(['team@example.com']), never);
+    expect([unusableAnswer?.status.code, unusableAnswer?.rule, unusableAnswer?.periods]).toEqual([
+      ...['5.1', 'list-member-unavailable'],
+      [],
+    ]);
     const late = scene([ann, bob], alike(periods(busy(9, 11))), hangs(), { deadlineMs: 40 });
     const [lateAnswer] = await late.broker.ask(about(['team@example.com']), never);
     expect([lateAnswer?.status.code, lateAnswer?.rule]).toEqual(['5.1', 'deadline']);

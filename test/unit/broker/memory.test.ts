@@ -62,11 +62,11 @@ describe('what is kept', () => {
     expect(source.batches).toHaveLength(2);
   });
 
-  test('answers whoever asks from the same domain, until its time is over', async () => {
+  test('answers the same asker for anybody of the same domain, until its time is over', async () => {
     const { source, ask, time } = open(30_000);
     const answer = periods(busy(9, 10));
     expect(await ask()).toEqual([['ann@example.com', 'server', answer]]);
-    expect(await ask({ originator: 'Otto@EXAMPLE.com', asker: 'web', attendees: ['Ann@example.com'] })).toEqual([
+    expect(await ask({ originator: 'Otto@EXAMPLE.com', attendees: ['Ann@example.com'] })).toEqual([
       ['Ann@example.com', 'cache', answer],
     ]);
     time.now += 30_000;
@@ -76,6 +76,7 @@ describe('what is kept', () => {
 
   test.each<[string, Partial<Wanted>]>([
     ['another domain', { originator: 'zoe@example.org' }],
+    ['another asker', { asker: 'web' }],
     ['another window', { window: { startMs: MONDAY, endMs: MONDAY + HOUR } }],
     ['another server', { server: new URL('https://cal7.example.com/other/') }],
     ['another user', { attendees: ['cat@example.com'] }],

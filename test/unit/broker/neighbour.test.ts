@@ -16,6 +16,7 @@ import {
   ScriptedSource,
   UNAVAILABLE,
   UNKNOWN,
+  UNUSABLE,
 } from './scripted-source.ts';
 
 const never = new AbortController().signal;
@@ -83,6 +84,22 @@ describe('a neighbour', () => {
     answers[2]?.resolve(REFUSED);
     answers[3]?.resolve(periods());
     expect(await Promise.all(asked)).toEqual([UNKNOWN, UNKNOWN, REFUSED, periods()]);
+  });
+
+  test('is asked by turns: one who asks much does not keep the others waiting', async () => {
+    const { neighbour, source } = open({ questions: 1 });
+    const answers = onCommand(source);
+    const ask = (asker: string, mailbox: string) => neighbour.ask(source, batchOf(mailbox), never, asker);
+    const asked = [
+      ...['a1', 'a2', 'a3'].map((name) => ask('web', `${name}@example.com`)),
+      ...['b1', 'b2'].map((name) => ask('cal7', `${name}@example.com`)),
+    ];
+    for (let at = 0; at < 5; at++) {
+      await source.whenAsked(at + 1);
+      answers[at]?.resolve(periods());
+    }
+    await Promise.all(asked);
+    expect(source.asked.flat().map((mailbox) => mailbox.slice(0, 2))).toEqual(['a1', 'a2', 'b1', 'a3', 'b2']);
   });
 
   test('is asked at once when nothing else is under way', () => {
@@ -175,6 +192,7 @@ describe('a neighbour that does not answer', () => {
   test.each([
     ['an unknown user', UNKNOWN],
     ['a refusal', REFUSED],
+    ['what cannot be used', UNUSABLE],
     ['busy times', periods()],
   ])('and then says %s, is counted anew', async (_, answer) => {
     const { source, ask } = open();
@@ -187,6 +205,28 @@ describe('a neighbour that does not answer', () => {
     await ask();
     expect(await ask()).toEqual(UNAVAILABLE);
     expect(source.batches).toHaveLength(5);
+  });
+
+  test('is another than one whose answers cannot be used: any number of them leave it as it is', async () => {
+    const { neighbour, source, ask, lines } = open();
+    source.script = alike(UNUSABLE);
+    for (let times = 0; times < 5; times++) expect(await ask()).toEqual(UNUSABLE);
+    expect(neighbour.isInTrouble).toBe(false);
+    source.script = alike(periods());
+    expect(await ask(never, 'ann@example.com')).toEqual(periods());
+    expect([source.batches.length, lines]).toEqual([6, []]);
+  });
+
+  test('answers again when it is tried, though what it says cannot be used', async () => {
+    const { source, ask, time, lines } = open();
+    source.script = alike(UNAVAILABLE);
+    for (let times = 0; times < 3; times++) await ask();
+    time.now = 30_000;
+    source.script = alike(UNUSABLE);
+    expect(await ask()).toEqual(UNUSABLE);
+    source.script = alike(periods());
+    expect(await Promise.all([ask(), ask()])).toEqual([periods(), periods()]);
+    expect(lines.at(-1)?.message).toBe('calendar server answers busy times again');
   });
 
   test('about one of a batch has answered', async () => {
@@ -319,6 +359,30 @@ describe('the neighbours', () => {
     for (let at = 0; at < 300; at++) neighbours.of(new ScriptedSource(`https://s${at}.example.org`, alike(periods())));
     expect(neighbours.of(dead)).toBe(kept);
     expect(neighbours.of(well)).not.toBe(forgotten);
+    await neighbours.stop();
+  });
+
+  test('in trouble are forgotten when there are a thousand of them, the one asked last remembered longest', async () => {
+    const neighbours = new Neighbours(() => ({ questions: 1 }), {
+      breaker: { failures: 2, pauseMs: 1000 },
+      patienceMs: 2000,
+      ticks: () => 0,
+      log: silentLog,
+    });
+    const fail = async (destination: string) => {
+      const dead = new ScriptedSource(destination, alike(UNAVAILABLE));
+      const neighbour = neighbours.of(dead);
+      await neighbour.ask(dead, batchOf('ann@example.org'), never);
+      return neighbour;
+    };
+    const ours = await fail('https://ours.example.com');
+    const first = await fail('https://s.example.org');
+    for (let at = 0; at < 1500; at++) {
+      await fail(`https://s${at}.example.org`);
+      expect(neighbours.of(new ScriptedSource('https://ours.example.com', alike(UNAVAILABLE)))).toBe(ours);
+    }
+    expect(await fail('https://s.example.org')).not.toBe(first);
+    expect(neighbours.size).toBeLessThanOrEqual(1024);
     await neighbours.stop();
   });
 });

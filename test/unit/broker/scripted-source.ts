@@ -16,6 +16,7 @@ export function periods(...all: readonly Period[]): BusyReading {
 
 export const UNKNOWN: BusyReading = { kind: 'unknown', reason: 'no such user' };
 export const REFUSED: BusyReading = { kind: 'refused', reason: 'no authority' };
+export const UNUSABLE: BusyReading = { kind: 'unusable', reason: 'found a web page' };
 export const UNAVAILABLE: BusyReading = { kind: 'unavailable', reason: 'connection refused' };
 
 type Script = (batch: BusyBatch, signal: AbortSignal) => readonly BusyReading[] | Promise<readonly BusyReading[]>;

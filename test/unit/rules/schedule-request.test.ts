@@ -76,7 +76,10 @@ describe('the headers of a post', () => {
     [
       'without iSchedule-Version',
       { versions: [] },
-      refused('version-not-supported', 'found no iSchedule-Version, wanted 1.0'),
+      refused(
+        'version-not-supported',
+        'found no iSchedule-Version, wanted 1.0: only peers of dialect draft00, by address, go without',
+      ),
       { ...RIGHT, isDraft00: true },
     ],
     [
@@ -195,7 +198,10 @@ describe('the headers of a post', () => {
     [
       'with nothing right say the version first',
       { versions: [], contentTypes: [], originators: [], recipients: [] },
-      refused('version-not-supported', 'found no iSchedule-Version, wanted 1.0'),
+      refused(
+        'version-not-supported',
+        'found no iSchedule-Version, wanted 1.0: only peers of dialect draft00, by address, go without',
+      ),
       refused('invalid-calendar-data-type', 'found no Content-Type, wanted text/calendar'),
     ],
     [
@@ -487,7 +493,7 @@ describe('the body of a post', () => {
       'a component that is not announced',
       body('REQUEST', { component: 'VFREEBUSY' }),
       headers(),
-      'invalid-scheduling-message: found REQUEST of VFREEBUSY, wanted another component',
+      'invalid-scheduling-message: found REQUEST of VFREEBUSY, wanted another component: no busy times are told here',
     ],
     // VFREEBUSY
     [
