@@ -1,4 +1,5 @@
 import { type BusyClient, findBusyClient } from '../../rules/busy-client.ts';
+import type { StatusAnswer } from '../../rules/request-status.ts';
 import type { Broker, BusyAnswer, BusyQuestion, FoundName } from '../../src/broker/question.ts';
 import { hopsOfVia } from '../../src/freebusy/hops.ts';
 import { freeBetween } from '../../src/freebusy/merge.ts';
@@ -60,7 +61,7 @@ async function handle(options: WcapAnswerOptions, request: HttpRequest): Promise
     options.log.info({ protocol: 'wcap', client: client.name, errno, reason }, 'free/busy refused');
     return reply([{ errno }], format);
   }
-  return answer(broker, client, options.originator, reading.question, request);
+  return answer(broker, client, options, reading.question, request);
 }
 
 function read({ maxAttendees, clock }: WcapAnswerOptions, request: HttpRequest): WcapReading {
@@ -73,29 +74,39 @@ function read({ maxAttendees, clock }: WcapAnswerOptions, request: HttpRequest):
 async function answer(
   broker: Broker,
   client: BusyClient,
-  originator: string,
+  { originator, log }: WcapAnswerOptions,
   question: WcapQuestion,
   request: HttpRequest,
 ): Promise<HttpReply> {
   const { signal } = request;
   const began = performance.now();
-  const found = await Promise.all(
-    question.calendars.map(async (calendar) => ({ calendar, whose: await resolve(broker, calendar, signal) })),
-  );
-  const asked: BusyQuestion = {
+  const frame: Omit<BusyQuestion, 'attendees'> = {
     asker: { name: client.name, access: client.access },
     originator,
-    attendees: found.flatMap(({ whose }) => (whose.kind === 'mailbox' ? [whose.mailbox] : [])),
     window: question.window,
     hops: [...hopsOfVia(headersNamed(request, 'via')), ...question.hops],
   };
+  // Names are not looked up then: which of them there are would show in who is refused.
+  const refusal = broker.refusal(frame);
+  const found = await Promise.all(
+    question.calendars.map(async (calendar) => ({ calendar, whose: await resolve(broker, calendar, refusal, signal) })),
+  );
+  const attendees = found.flatMap(({ whose }) => (whose.kind === 'mailbox' ? [whose.mailbox] : []));
+  const asked: BusyQuestion = { ...frame, attendees };
   const sinceThen = () => ({ spentMs: performance.now() - began });
   const isRedirected = client.wcap === 'redirect' && !question.noRedirect && request.method !== 'POST';
   if (isRedirected && asked.attendees.length === found.length) {
     const frontEnd = await broker.frontEnd({ ...asked, ...sinceThen() }, signal);
-    if (frontEnd !== undefined) return redirect(frontEnd, request.query);
+    if (frontEnd !== undefined) {
+      const { name } = client;
+      log.info({ protocol: 'wcap', client: name, attendees: found.length, to: frontEnd }, 'free/busy question sent on');
+      return redirect(frontEnd, request.query);
+    }
   }
-  const answers = asked.attendees.length === 0 ? [] : await broker.ask({ ...asked, ...sinceThen() }, signal);
+  if (refusal === undefined) reportUnfound(log, client.name, found);
+  // One that is refused as a whole is reported there, though it may be about nobody.
+  const isNobodys = attendees.length === 0 && refusal === undefined;
+  const answers = isNobodys ? [] : await broker.ask({ ...asked, ...sinceThen() }, signal);
   const byMailbox = new Map(answers.map((one) => [one.attendee, one]));
   return reply(
     found.map(({ calendar, whose }) => ({
@@ -109,17 +120,43 @@ async function answer(
   );
 }
 
+/** Nobody else hears of them: the broker is asked about mailboxes. */
+function reportUnfound(
+  log: Log,
+  client: string,
+  found: readonly { readonly calendar: AskedCalendar; readonly whose: Resolved }[],
+): void {
+  const errnos: Record<number, number> = {};
+  for (const { calendar, whose } of found) {
+    if (whose.kind === 'mailbox') continue;
+    const { errno } = whose;
+    errnos[errno] = (errnos[errno] ?? 0) + 1;
+    log.debug({ protocol: 'wcap', client, calid: calendar.calid, errno }, 'calendar id not found');
+  }
+  if (Object.keys(errnos).length > 0) log.info({ protocol: 'wcap', client, errnos }, 'calendar ids not found');
+}
+
 type Resolved =
   | { readonly kind: 'mailbox'; readonly mailbox: string }
   | { readonly kind: 'errno'; readonly errno: WcapErrno };
 
-async function resolve(broker: Broker, calendar: AskedCalendar, signal: AbortSignal): Promise<Resolved> {
+/** @param refusal what everybody is answered */
+async function resolve(
+  broker: Broker,
+  calendar: AskedCalendar,
+  refusal: StatusAnswer | undefined,
+  signal: AbortSignal,
+): Promise<Resolved> {
   switch (calendar.kind) {
-    case 'address':
-      return { kind: 'mailbox', mailbox: calendar.mailbox };
+    case 'address': {
+      const isName = !calendar.asEmail && refusal === undefined;
+      const found = isName ? await broker.find(calendar.calid, signal) : undefined;
+      return found?.kind === 'mailbox' ? found : { kind: 'mailbox', mailbox: calendar.mailbox };
+    }
     case 'illegal':
       return { kind: 'errno', errno: WCAP_ERRNO.illegalCalid };
     case 'name': {
+      if (refusal !== undefined) return { kind: 'errno', errno: errnoOf(refusal) };
       const found = await broker.find(calendar.calid, signal);
       return found.kind === 'mailbox' ? found : { kind: 'errno', errno: ERRNO_OF_NAME[found.kind] };
     }
@@ -140,12 +177,16 @@ const ERRNO_OF_STATUS: Readonly<Record<string, WcapErrno>> = {
   '5.3': WCAP_ERRNO.noSuchCalendar,
 };
 
+function errnoOf({ code }: StatusAnswer): WcapErrno {
+  return ERRNO_OF_STATUS[code] ?? WCAP_ERRNO.freeBusyFailed;
+}
+
 function answerOf(answer: BusyAnswer | undefined, busyOnly: boolean): Omit<WcapAnswer, 'calid' | 'email'> {
   if (answer === undefined) return { errno: WCAP_ERRNO.freeBusyFailed };
   const { status, rule, window, periods } = answer;
   // Where he may not know that there is such a list, the status is another.
   if (status.code === '5.3' && rule === 'list-too-large') return { errno: WCAP_ERRNO.groupClipped };
-  const errno = ERRNO_OF_STATUS[status.code] ?? WCAP_ERRNO.freeBusyFailed;
+  const errno = errnoOf(status);
   if (errno !== WCAP_ERRNO.ok) return { errno };
   if (busyOnly) return { errno, busy: { window, periods } };
   const all = [...periods, ...freeBetween(periods, window)].sort((a, b) => a.startMs - b.startMs);

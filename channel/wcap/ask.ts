@@ -53,6 +53,8 @@ export class WcapSource implements BusySource {
   }
 
   async #askAbout(attendee: string, batch: BusyBatch, signal: AbortSignal): Promise<BusyReading> {
+    // WCAP takes it for the end of a name in a list: the times of the next one would be told as his.
+    if (attendee.includes(';')) return { kind: 'unknown', reason: 'his address cannot be named in WCAP' };
     if (this.#session === undefined) {
       const answer = await this.#put(attendee, batch, undefined, signal);
       return answer.kind === 'reading' ? answer.reading : unavailable(WANTS_LOGIN);
@@ -104,7 +106,10 @@ export class WcapSource implements BusySource {
 const WANTS_LOGIN = 'the calendar server wants a login (errno 1): set user and password of this server';
 
 function readReply(reply: OutReply, asked: URL, { window }: BusyBatch): WcapReading {
-  if (reply.kind === 'silence') return { kind: 'reading', reading: unavailable(reply.reason) };
+  if (reply.kind === 'silence') {
+    const { reason, isTooLarge } = reply;
+    return { kind: 'reading', reading: isTooLarge === true ? { kind: 'unusable', reason } : unavailable(reason) };
+  }
   const { status, headers, body } = reply;
   if (status >= 300 && status < 400) return { kind: 'reading', reading: redirected(status, headers, asked) };
   const refusal = refusalOf(reply);

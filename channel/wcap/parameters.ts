@@ -15,7 +15,11 @@ export type AskedCalendar = {
 } & (
   | {
       readonly kind: 'address';
-      readonly mailbox: string /** Repeated as X-S1CS-EMAIL, too. */;
+      readonly mailbox: string;
+      /**
+       * Repeated as X-S1CS-EMAIL, too. Where false, the name that v6 gives to default calendars has the same form, and
+       * comes first: uid@domain.
+       */
       readonly asEmail: boolean;
     }
   /** What v6 knows somebody by: for the directory to say. */
@@ -56,11 +60,13 @@ const MAX_CALID = 400;
 
 /**
  * Reads the parameters of `get_freebusy.wcap`. One without a value is as good as none; of one that stands twice the
- * first counts, but for `calid` and `mail`, which are lists. `id` is not read: it is a session of another server.
+ * first counts, but for `calid` and `mail`, which are lists; with `calid` there, `mail` does not count. `id` is not read:
+ * it is a session of another server.
  *
  * The window is `dtstart` to `dtend`, or 60 days where only one of them is given; `duration` days from `dtstart`, else
- * from now, whatever `dtend` says; else from `freebusybegin` days ago to `freebusyend` days ahead, 30 each. `tzid` is
- * looked at where a time is without `Z`; answers are in UTC, and so `tzidout` is not.
+ * from now, whatever `dtend` says; else, where one of them stands there even without a value, from `freebusybegin` days
+ * ago to `freebusyend` days ahead, 30 each; else 60 days from now. `tzid` is looked at where a time is without `Z`;
+ * answers are in UTC, and so `tzidout` is not.
  * @param maxCalendars more of them are errno 60
  * @param now ms since the epoch
  */
@@ -104,15 +110,12 @@ function readFormat(parameters: URLSearchParams): WcapFormat | Fault {
 
 function readCalendars(parameters: URLSearchParams, most: number): readonly AskedCalendar[] | Fault {
   const calendars = new Map<string, AskedCalendar>();
-  for (const [names, read] of [
-    [listed(parameters, 'calid'), calendarOf],
-    [listed(parameters, 'mail'), calendarOfMail],
-  ] as const) {
-    for (const name of names) {
-      if (!calendars.has(name)) calendars.set(name, read(name));
-      if (calendars.size > most)
-        return fault(WCAP_ERRNO.badArguments, `found more than ${most} calendars, wanted at most that many`);
-    }
+  const calids = listed(parameters, 'calid');
+  const [names, read] = calids.length > 0 ? [calids, calendarOf] : [listed(parameters, 'mail'), calendarOfMail];
+  for (const name of names) {
+    if (!calendars.has(name)) calendars.set(name, read(name));
+    if (calendars.size > most)
+      return fault(WCAP_ERRNO.badArguments, `found more than ${most} calendars, wanted at most that many`);
   }
   if (calendars.size === 0) return fault(WCAP_ERRNO.noCalid, 'found neither calid nor mail, wanted one of them');
   return [...calendars.values()];
@@ -157,8 +160,9 @@ function readWindow(parameters: URLSearchParams, now: number): Window | Fault {
   const start = readTime(parameters, 'dtstart');
   const end = readTime(parameters, 'dtend');
   const days = readDays(parameters, 'duration');
-  const before = readDays(parameters, 'freebusybegin');
-  const after = readDays(parameters, 'freebusyend');
+  const isAround = parameters.has('freebusybegin') || parameters.has('freebusyend');
+  const before = readDays(parameters, 'freebusybegin') ?? (isAround ? DEFAULT_DAYS_AROUND : undefined);
+  const after = readDays(parameters, 'freebusyend') ?? (isAround ? DEFAULT_DAYS_AROUND : undefined);
   for (const value of [start, end, days, before, after]) if (typeof value === 'object') return value;
   // By the minute: no two questions would be equal otherwise, and none could share the answer to another.
   const minute = Math.floor(now / MINUTE_MS) * MINUTE_MS;
@@ -172,10 +176,8 @@ function windowOf({ start, end, days, before, after }: Range, now: number): Wind
   if (days !== undefined) return lasting(start ?? now, days);
   if (start !== undefined) return end === undefined ? lasting(start, DEFAULT_DAYS) : { startMs: start, endMs: end };
   if (end !== undefined) return { startMs: end - DEFAULT_DAYS * DAY_MS, endMs: end };
-  return {
-    startMs: now - (before ?? DEFAULT_DAYS_AROUND) * DAY_MS,
-    endMs: now + (after ?? DEFAULT_DAYS_AROUND) * DAY_MS,
-  };
+  if (before === undefined || after === undefined) return lasting(now, DEFAULT_DAYS);
+  return { startMs: now - before * DAY_MS, endMs: now + after * DAY_MS };
 }
 
 function lasting(startMs: number, days: number): Window {

@@ -12,7 +12,6 @@ const MAX_PERIODS = 20_000;
  * @param contentType value of the Content-Type header, '' when absent
  */
 export function readBusyXml(body: Buffer, contentType: string): BusyDocuments {
-  if (isHtml(body.toString('latin1', 0, 1000))) return unreadable('found an HTML page');
   const read = readDocument(body, contentType, { attributes: true });
   if (read.kind === 'unreadable') return unreadable(read.reason);
   const { root } = read;
@@ -25,8 +24,9 @@ export function readBusyXml(body: Buffer, contentType: string): BusyDocuments {
   return { kind: 'documents', documents: documents.filter((document) => typeof document !== 'string') };
 }
 
-function isHtml(beginning: string): boolean {
-  return /<(?:!doctype\s+)?html\b/i.test(beginning);
+/** Of a body that begins with `<`. */
+export function isHtml(body: Buffer): boolean {
+  return /<(?:!doctype\s+)?html\b/i.test(body.toString('latin1', 0, 1000));
 }
 
 /** @returns why not, where it would be misread */

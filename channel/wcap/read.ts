@@ -1,6 +1,6 @@
 import type { BusyReading, Window } from '../../src/freebusy/busy.ts';
 import { type BusyDocument, type BusyDocuments, readBusy } from '../../src/freebusy/read.ts';
-import { readBusyXml } from './read-xml.ts';
+import { isHtml, readBusyXml } from './read-xml.ts';
 
 /** What is read of an HTTP answer to a WCAP command. */
 export type WcapBody = { readonly body: Buffer /** '' when absent. */; readonly contentType: string };
@@ -15,30 +15,37 @@ export type WcapReading =
  * each of his; all of them count, those that are closed to us left out.
  */
 export function readWcapAnswer(answer: WcapBody, window: Window): WcapReading {
+  // Of a front end in maintenance, or one that wants a login: of nobody in particular.
+  if (isMarkup(answer.body) && isHtml(answer.body))
+    return unavailable('the answer is no busy times: found an HTML page');
   const read = readDocuments(answer);
   if (read.kind === 'empty') return unknown('the calendar server answered with nothing, as it does for unknown users');
-  if (read.kind === 'unreadable') return unavailable(`the answer is no busy times: ${read.reason}`);
+  if (read.kind === 'unreadable') return unusable(`the answer is no busy times: ${read.reason}`);
   return judge(read.documents, window);
 }
 
 /** By what it is, whatever Content-Type says. */
 function readDocuments({ body, contentType }: WcapBody): BusyDocuments {
-  const beginning = body.toString('latin1', 0, 200);
-  if (/^(?:\xef\xbb\xbf)?\s*</.test(beginning)) return readBusyXml(body, contentType);
+  if (isMarkup(body)) return readBusyXml(body, contentType);
   return readBusy(body, /;\s*charset\s*=\s*"?([\w.:-]+)/i.exec(contentType)?.[1]);
+}
+
+function isMarkup(body: Buffer): boolean {
+  return /^(?:\xef\xbb\xbf)?\s*</.test(body.toString('latin1', 0, 200));
 }
 
 function judge(documents: readonly BusyDocument[], window: Window): WcapReading {
   const of = (kind: Verdict) => documents.find(({ errno = 0 }) => verdictOf(errno) === kind)?.errno ?? 0;
   const has = (kind: Verdict) => documents.some(({ errno = 0 }) => verdictOf(errno) === kind);
   if (has('no-session')) return { kind: 'no-session' };
-  if (has('broken')) return unavailable(`the calendar server failed: ${wordsOf(of('broken'))}`);
+  if (has('gone')) return unavailable(`the calendar server failed: ${wordsOf(of('gone'))}`);
+  if (has('broken')) return unusable(`the calendar server failed: ${wordsOf(of('broken'))}`);
   const answered = documents.filter(({ errno = 0 }) => verdictOf(errno) === 'taken');
   const partial = answered.find((document) => document.window !== undefined && !covers(document.window, window));
-  if (partial !== undefined) return unavailable('the calendar server answered for less time than was asked for');
+  if (partial !== undefined) return unusable('the calendar server answered for less time than was asked for');
   // A calendar with errno 0 and nothing else says of no time that it is free.
   if (answered.some(({ window, periods }) => window === undefined && periods.length === 0))
-    return unavailable('the calendar server answered without busy times');
+    return unusable('the calendar server answered without busy times');
   if (answered.length > 0) {
     return { kind: 'reading', reading: { kind: 'periods', periods: answered.flatMap(({ periods }) => periods) } };
   }
@@ -48,10 +55,11 @@ function judge(documents: readonly BusyDocument[], window: Window): WcapReading 
   }
   return has('unknown')
     ? unknown(`the calendar server knows no such user: ${wordsOf(of('unknown'))}`)
-    : unavailable('the answer has no calendar');
+    : unusable('the answer has no calendar');
 }
 
-type Verdict = 'taken' | 'no-session' | 'unknown' | 'refused' | 'broken';
+/** `gone`: what it needs for its answers, whomever they are about, its back ends or its directory. */
+type Verdict = 'taken' | 'no-session' | 'unknown' | 'refused' | 'gone' | 'broken';
 
 function verdictOf(errno: number): Verdict {
   switch (errno) {
@@ -67,8 +75,13 @@ function verdictOf(errno: number): Verdict {
     case 75:
     case 76:
       return 'refused';
+    case 48:
+    case 49:
+    case 51:
+    case 69:
+      return 'gone';
     default:
-      return 'broken';
+      return errno >= 11_000 ? 'gone' : 'broken';
   }
 }
 
@@ -121,4 +134,8 @@ function unknown(reason: string): WcapReading {
 
 function unavailable(reason: string): WcapReading {
   return { kind: 'reading', reading: { kind: 'unavailable', reason } };
+}
+
+function unusable(reason: string): WcapReading {
+  return { kind: 'reading', reading: { kind: 'unusable', reason } };
 }

@@ -107,7 +107,7 @@ function readValues(body: Buffer, contentType: string): ReadonlyMap<string, stri
   const read = readDocument(body, contentType);
   if (read.kind === 'document') return new Map(leaves(read.root));
   const text = body.toString('utf8').replace(/\r?\n[ \t]/g, '');
-  return new Map([...text.matchAll(/^(X-[\w-]+):(.*?)\s*$/gm)].map(([, name = '', value = '']) => [name, value]));
+  return new Map([...text.matchAll(/^(X-[\w-]+):(.*)$/gm)].map(([, name = '', value = '']) => [name, value.trim()]));
 }
 
 function leaves(element: Element): [string, string][] {

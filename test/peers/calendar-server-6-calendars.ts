@@ -48,10 +48,10 @@ export class Cs6Calendars {
     }
   }
 
-  /** Whom `mail` or `calid` names. @param caller whose default calendar it is where neither is there */
+  /** Whom `calid`, else `mail`, names. @param caller whose default calendar it is where neither is there */
   find(parameters: URLSearchParams, caller: string | undefined): readonly Found[] {
     const mail = parameters.get('mail');
-    if (mail !== null) {
+    if (mail !== null && !parameters.has('calid')) {
       const owner = this.#byMail.get(mail.toLowerCase());
       return [
         owner === undefined

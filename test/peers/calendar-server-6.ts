@@ -266,7 +266,9 @@ export class CalendarServer6 implements AsyncDisposable {
       const at = Date.parse(start.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'));
       return Number.isNaN(at + duration) ? undefined : { start, end: utc(at + duration * DAY_MS) };
     }
-    if (start === null && end === null) return around(days('freebusybegin', 30), days('freebusyend', 30));
+    const isAround = parameters.has('freebusybegin') || parameters.has('freebusyend');
+    if (start === null && end === null)
+      return isAround ? around(days('freebusybegin', 30), days('freebusyend', 30)) : around(0, 60);
     const isTime = (text: string | null): text is string => /^\d{8}T\d{6}Z$/.test(text ?? '');
     return isTime(start) && isTime(end) && start < end ? { start, end } : undefined;
   }

@@ -85,7 +85,8 @@ describe('the stand-in of Calendar Server 6.3', () => {
     ['duration=2', '20261120T120000Z', '20261122T120000Z'],
     ['duration=2&dtstart=20261123T000000Z&dtend=20261223T000000Z', '20261123T000000Z', '20261125T000000Z'],
     ['freebusybegin=1&freebusyend=2', '20261119T120000Z', '20261122T120000Z'],
-    ['', '20261021T120000Z', '20261220T120000Z'],
+    ['freebusybegin=', '20261021T120000Z', '20261220T120000Z'],
+    ['', '20261120T120000Z', '20270119T120000Z'],
   ] as const)('takes the range of %s', async ([range, start, end]) => {
     await using server = await startServer({ clock: () => Date.parse('2026-11-20T12:00:00Z') });
     const { body } = await ask(server, `get_freebusy.wcap?calid=bob&${range}`);

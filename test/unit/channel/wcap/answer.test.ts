@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { createWcapRoute, type WcapAnswerOptions } from '../../../../channel/wcap/answer.ts';
 import type { BusyClient } from '../../../../rules/busy-client.ts';
+import type { StatusAnswer } from '../../../../rules/request-status.ts';
 import type { Broker, BusyAnswer, BusyQuestion, FoundName } from '../../../../src/broker/question.ts';
 import type { HttpRequest, Route } from '../../../../src/http/exchange.ts';
 import { HttpListener } from '../../../../src/http/listener.ts';
@@ -29,12 +30,13 @@ class TableBroker implements Broker {
   readonly statuses = new Map<string, string>();
   readonly names = new Map<string, FoundName>();
   frontEndUrl: string | undefined;
+  common: StatusAnswer | undefined;
   rule = 'home';
 
   async ask(question: BusyQuestion): Promise<readonly BusyAnswer[]> {
     this.questions.push(question);
     return question.attendees.map((attendee) => {
-      const code = this.statuses.get(attendee) ?? '2.0';
+      const code = this.common?.code ?? this.statuses.get(attendee) ?? '2.0';
       return {
         attendee,
         status: { code, description: 'for no eyes' },
@@ -48,6 +50,10 @@ class TableBroker implements Broker {
         steps: [],
       };
     });
+  }
+
+  refusal(): StatusAnswer | undefined {
+    return this.common;
   }
 
   async frontEnd(question: BusyQuestion): Promise<string | undefined> {
@@ -205,6 +211,17 @@ describe('a calendar that is named otherwise than by an address', () => {
     expect(broker.questions[0]?.attendees).toEqual(['bob@example.com']);
   });
 
+  test('is whom v6 knows by it, though another has it as an address: jsmith@example.com is uid and domain', async () => {
+    const { broker, ask } = scene();
+    broker.names.set('jsmith@example.com', { kind: 'mailbox', mailbox: 'john.smith@example.com' });
+    broker.names.set('ann@example.com', { kind: 'no-answer', reason: 'ldap.example.com refused' });
+    const { body } = await ask(`calid=jsmith@example.com;mailto:jsmith@example.com;ann@example.com&${DAY}`);
+    expect(broker.questions[0]?.attendees).toEqual(['john.smith@example.com', 'jsmith@example.com', 'ann@example.com']);
+    expect(broker.found).toEqual(['jsmith@example.com', 'ann@example.com']);
+    expect(calids(body)).toEqual(['jsmith@example.com', 'mailto:jsmith@example.com', 'ann@example.com']);
+    expect(body.toString().match(/X-S1CS-EMAIL:.*/g)).toEqual(['X-S1CS-EMAIL:jsmith@example.com']);
+  });
+
   test('that is all there is, and unknown, costs no question, and the answer is empty', async () => {
     const { broker, ask } = scene();
     expect(await ask('calid=nobody')).toMatchObject({ status: 200, body: '' });
@@ -235,11 +252,25 @@ test.each([
   const { broker, ask } = scene();
   broker.statuses.set('all@example.com', code);
   broker.rule = 'list-too-large';
-  expect(errnos((await ask(`calid=all@example.com&${DAY}&fmt-out=text/calendar&mail=bob@example.com`)).body)).toEqual([
-    errno,
-    0,
-  ]);
+  expect(errnos((await ask(`calid=all@example.com;bob@example.com&${DAY}`)).body)).toEqual([errno, 0]);
 });
+
+test.each([
+  ['3.5', 60],
+  ['3.8', 28],
+  ['5.1', 39],
+] as const)(
+  'where %s is said of everybody, a name that there is and one that is none are answered alike',
+  async (code, errno) => {
+    const { broker, ask } = scene({ client: { access: { ...CLIENT.access, unknown: 'hidden' } } });
+    broker.names.set('bob', { kind: 'mailbox', mailbox: 'bob@example.com' });
+    broker.common = { code, description: 'for no eyes' };
+    const said = async (calid: string) => String((await ask(`calid=${calid}`)).body).replaceAll(calid, 'NAME');
+    expect(await said('bob')).toContain(`X-NSCP-WCAP-ERRNO:${errno}\r\n`);
+    expect(await said('bub')).toBe(await said('bob'));
+    expect(broker.found).toEqual([]);
+  },
+);
 
 describe('of calids', () => {
   test('500 are errno 60, and nobody is asked or looked up', async () => {
@@ -254,7 +285,8 @@ describe('of calids', () => {
     broker.names.set('bob', { kind: 'mailbox', mailbox: 'bob@example.com' });
     const { body } = await ask(`calid=bob;ann@example.com;bob;;&calid=bob&${DAY}`);
     expect(calids(body)).toEqual(['bob', 'ann@example.com']);
-    expect([broker.questions[0]?.attendees, broker.found]).toEqual([['bob@example.com', 'ann@example.com'], ['bob']]);
+    expect(broker.questions[0]?.attendees).toEqual(['bob@example.com', 'ann@example.com']);
+    expect(broker.found).toEqual(['bob', 'ann@example.com']);
   });
 
   test('one with a line end is errno 30 on lines of its own, and asked about nowhere', async () => {
@@ -263,7 +295,7 @@ describe('of calids', () => {
     expect(calids(body)).toEqual(['bobX:1', 'ann@example.com']);
     expect(errnos(body)).toEqual([30, 0]);
     expect(body).not.toMatch(/^X:1/m);
-    expect(broker.found).toEqual([]);
+    expect(broker.found).toEqual(['ann@example.com']);
   });
 
   test('one with the syntax of XML stays text', async () => {
@@ -447,6 +479,26 @@ test('the log has a line of each refusal, none of them with a session, a credent
   expect(lines.join('')).not.toMatch(/s3cret|bob@/);
 });
 
+test('the log has a line of a question that is sent on and of calendar ids that are nobody’s, which are no other line’s', async () => {
+  const lines: string[] = [];
+  const log = pino({ base: null, level: 'debug' }, { write: (line: string) => void lines.push(line) });
+  const { broker, ask } = scene({ log, client: { wcap: 'redirect' } });
+  broker.frontEndUrl = 'https://cal7.example.com/wcap/';
+  await ask(`id=s3cret&calid=bob@example.com&${DAY}`);
+  broker.names.set('ann', { kind: 'no-answer', reason: 'the directory does not answer' });
+  await ask(`id=s3cret&calid=zed;bob@example.com;yan;ann;mailto:x&${DAY}`);
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { level: 30, protocol: 'wcap', client: 'cs6', attendees: 1, to: 'https://cal7.example.com/wcap/' },
+    { level: 20, protocol: 'wcap', client: 'cs6', calid: 'zed', errno: 29 },
+    { level: 20, calid: 'yan', errno: 29 },
+    { level: 20, calid: 'ann' },
+    { level: 20, calid: 'mailto:x' },
+    { level: 30, protocol: 'wcap', client: 'cs6', errnos: { 29: 2 }, msg: 'calendar ids not found' },
+  ]);
+  expect(lines.join('')).not.toContain('s3cret');
+  expect(lines.filter((line) => line.includes('"level":30')).join('')).not.toMatch(/zed|bob@/);
+});
+
 test('the client that goes away ends the question', async () => {
   const gone = new AbortController();
   const asked = Promise.withResolvers<void>();
@@ -456,6 +508,7 @@ test('the client that goes away ends the question', async () => {
         signal.addEventListener('abort', () => reject(signal.reason));
         asked.resolve();
       }),
+    refusal: () => undefined,
     frontEnd: async () => undefined,
     find: async () => ({ kind: 'unknown' }),
   };

@@ -45,6 +45,16 @@ describe('a question', () => {
     expect(server.requests[0]?.url.split('?')[0]).toBe(path);
   });
 
+  test('is none for an address that would be read as a list', async () => {
+    await using server = await startServer();
+    await using source = sourceOf(server.url);
+    expect(await source.ask(batchOf('x;bob@example.com', 'ann@example.com'), unhurried)).toEqual([
+      { kind: 'unknown', reason: 'his address cannot be named in WCAP' },
+      { kind: 'periods', periods: [] },
+    ]);
+    expect(server.asked('get_freebusy.wcap')).toHaveLength(1);
+  });
+
   test('ends at the second after a window that ends within one', async () => {
     await using server = await startServer();
     await using source = sourceOf(server.url);
@@ -157,6 +167,15 @@ describe('an answer', () => {
     expect(await source.ask(batchOf('bob@example.com', 'ann@example.com'), unhurried)).toEqual([
       { kind: 'unavailable', reason: 'the answer is no busy times: found an HTML page' },
       { kind: 'periods', periods: [] },
+    ]);
+  });
+
+  test('that is too large cannot be used, and says nothing against the server', async () => {
+    await using server = await startServer();
+    const requester = { connections: 4, connectTimeoutMs: 2_000, maxResponseBytes: 50, userAgent: 'imipd/0' };
+    await using source = sourceOf(server.url, { requester });
+    expect(await source.ask(batchOf('bob@example.com'), unhurried)).toEqual([
+      { kind: 'unusable', reason: 'the answer is too large' },
     ]);
   });
 

@@ -116,7 +116,7 @@ describe('what is answered here is understood where such answers are read:', () 
     expect(read(BUSY)).toEqual({ kind: 'reading', reading: { kind: 'periods', periods } });
     expect(read(UNKNOWN)).toMatchObject({ kind: 'reading', reading: { kind: 'unknown' } });
     expect(read({ calid: 'bob', errno: 28 })).toMatchObject({ kind: 'reading', reading: { kind: 'refused' } });
-    expect(read({ calid: 'bob', errno: 39 })).toMatchObject({ kind: 'reading', reading: { kind: 'unavailable' } });
+    expect(read({ calid: 'bob', errno: 39 })).toMatchObject({ kind: 'reading', reading: { kind: 'unusable' } });
   });
 });
 

@@ -27,13 +27,12 @@ const windowOf = (query: string) => {
 
 test('a question with everything that a client may say is read whole', () => {
   const query =
-    'id=b5q2o8ve2rk02nv9t6&calid=bob%3Bmailto:Ann@EXAMPLE.com&mail=cy@example.com&dtstart=20261123T000000Z&' +
+    'id=b5q2o8ve2rk02nv9t6&calid=bob%3Bmailto:Ann@EXAMPLE.com&dtstart=20261123T000000Z&' +
     'dtend=20261124T000000Z&busyonly=0&noredirect=1&fmt-out=text%2Fxml&appid=x.imipd-0123456789abcdef&tzid=Europe/Berlin&tzidout=Asia/Tokyo';
   expect(question(query)).toEqual({
     calendars: [
       { calid: 'bob', kind: 'name' },
       { calid: 'mailto:Ann@EXAMPLE.com', kind: 'address', mailbox: 'Ann@example.com', asEmail: true },
-      { calid: 'cy@example.com', kind: 'address', mailbox: 'cy@example.com', asEmail: true },
     ],
     window: { startMs: at('2026-11-23T00:00:00Z'), endMs: at('2026-11-24T00:00:00Z') },
     busyOnly: false,
@@ -43,10 +42,10 @@ test('a question with everything that a client may say is read whole', () => {
   });
 });
 
-test('what a question leaves out is 30 days back, 30 ahead, only busy times, and text/calendar', () => {
+test('what a question leaves out is 60 days from now, only busy times, and text/calendar', () => {
   expect(question('calid=bob')).toEqual({
     calendars: [{ calid: 'bob', kind: 'name' }],
-    window: { startMs: NOW - 30 * DAY, endMs: NOW + 30 * DAY },
+    window: { startMs: NOW, endMs: NOW + 60 * DAY },
     busyOnly: true,
     format: 'text/calendar',
     noRedirect: false,
@@ -75,6 +74,8 @@ describe('the window is', () => {
     ['duration=1&freebusybegin=9&freebusyend=9', '2026-11-23T12:00:00.000Z', '2026-11-24T12:00:00.000Z'],
     ['freebusybegin=1', '2026-11-22T12:00:00.000Z', '2026-12-23T12:00:00.000Z'],
     ['freebusyend=1', '2026-10-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z'],
+    ['freebusybegin=', '2026-10-24T12:00:00.000Z', '2026-12-23T12:00:00.000Z'],
+    ['freebusyend=', '2026-10-24T12:00:00.000Z', '2026-12-23T12:00:00.000Z'],
     ['freebusybegin=0&freebusyend=7', '2026-11-23T12:00:00.000Z', '2026-11-30T12:00:00.000Z'],
     [
       'dtstart=20261201T080000Z&freebusyend=7&dtend=20261201T090000Z',
@@ -167,8 +168,15 @@ describe('these windows are errno 60', () => {
 
 describe('of calendars', () => {
   test('a list is parted by semicolons, its empty pieces are none, and calid may stand twice', () => {
-    const { calendars } = question('calid=;;bob;;%3Bann@example.com; &calid=cy&mail=;dee@example.com;');
-    expect(calendars.map(({ calid }) => calid)).toEqual(['bob', 'ann@example.com', 'cy', 'dee@example.com']);
+    const { calendars } = question('calid=;;bob;;%3Bann@example.com; &calid=cy');
+    expect(calendars.map(({ calid }) => calid)).toEqual(['bob', 'ann@example.com', 'cy']);
+    expect(question('mail=;dee@example.com;').calendars.map(({ calid }) => calid)).toEqual(['dee@example.com']);
+  });
+
+  test('mail counts only where calid names nobody', () => {
+    const named = (query: string) => question(query).calendars.map(({ calid }) => calid);
+    expect(named('mail=ann@example.com&calid=bob')).toEqual(['bob']);
+    expect(named('calid=;%20;&mail=ann@example.com')).toEqual(['ann@example.com']);
   });
 
   test('one that is named twice is asked about once, at its first place', () => {
@@ -215,7 +223,7 @@ describe('of calendars', () => {
     const many = Array.from({ length: 500 }, (_, at) => `user${at}@example.com`).join('%3B');
     expect(errno(`calid=${many}`, 100)).toBe(60);
     expect(errno(`calid=${many}`, 500)).toBe(0);
-    expect(errno('calid=a;b&mail=c@example.com', 2)).toBe(60);
+    expect(errno('mail=a@example.com;b@example.com;c@example.com', 2)).toBe(60);
     expect(errno(`calid=${'a;'.repeat(500)}b`, 2)).toBe(0);
   });
 });

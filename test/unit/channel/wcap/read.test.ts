@@ -30,6 +30,7 @@ const ten = { startMs: at('10:00'), endMs: at('11:00'), type: 'BUSY' };
 const periods = (...found: readonly object[]) => ({ kind: 'reading', reading: { kind: 'periods', periods: found } });
 const unknown = (reason: string) => ({ kind: 'reading', reading: { kind: 'unknown', reason } });
 const refused = (reason: string) => ({ kind: 'reading', reading: { kind: 'refused', reason } });
+const unusable = (reason: string) => ({ kind: 'reading', reading: { kind: 'unusable', reason } });
 const unavailable = (reason: string) => ({ kind: 'reading', reading: { kind: 'unavailable', reason } });
 
 describe('calendars of an answer', () => {
@@ -40,9 +41,9 @@ describe('calendars of an answer', () => {
     ['one that is closed leaves the others', calendar(28) + calendar(0, [NINE]), periods(nine)],
     ['one that does not exist leaves the others', calendar(0, [NINE]) + calendar(29), periods(nine)],
     [
-      'one that failed makes all unavailable: what it has would be taken for free',
+      'one that failed makes all unusable: what it has would be taken for free',
       calendar(0, [NINE]) + calendar(39),
-      unavailable('the calendar server failed: it could not get the busy times (errno 39)'),
+      unusable('the calendar server failed: it could not get the busy times (errno 39)'),
     ],
     [
       'all closed are refused, even beside one that does not exist',
@@ -52,7 +53,7 @@ describe('calendars of an answer', () => {
     [
       'without a VFREEBUSY and errno there is no answer',
       'BEGIN:VCALENDAR\nVERSION:2.0\nEND:VCALENDAR\n',
-      unavailable('the answer is no busy times: found a calendar with nothing in it, wanted VFREEBUSY'),
+      unusable('the answer is no busy times: found a calendar with nothing in it, wanted VFREEBUSY'),
     ],
     [
       'nothing at all is an unknown user',
@@ -62,7 +63,7 @@ describe('calendars of an answer', () => {
     [
       'times of less than was asked are none',
       calendar(0).replace('DTEND:20261124T000000Z', 'DTEND:20261123T235959Z'),
-      unavailable('the calendar server answered for less time than was asked for'),
+      unusable('the calendar server answered for less time than was asked for'),
     ],
     ['times without a window are taken', calendar(0, [NINE]).replace(/DT(?:START|END):.*\n/g, ''), periods(nine)],
     [
@@ -76,7 +77,7 @@ describe('calendars of an answer', () => {
 
   test('with a local time of no zone are unreadable rather than an hour off', () => {
     const reading = readText(calendar(0, ['20261123T090000/20261123T100000']));
-    expect(reading).toMatchObject({ reading: { kind: 'unavailable' } });
+    expect(reading).toMatchObject({ reading: { kind: 'unusable' } });
   });
 });
 
@@ -84,10 +85,9 @@ describe('errno', () => {
   test.for<[errno: number, kind: string]>([
     ...[29, 50, 53].map((errno): [number, string] => [errno, 'unknown']),
     ...[28, 75, 76].map((errno): [number, string] => [errno, 'refused']),
-    ...[-1, 2, 30, 34, 39, 48, 49, 51, 52, 60, 69, 78, 11000, 11008, 4711].map((errno): [number, string] => [
-      errno,
-      'unavailable',
-    ]),
+    ...[-1, 2, 30, 34, 39, 52, 60, 78, 4711].map((errno): [number, string] => [errno, 'unusable']),
+    // Its back ends, or its directory, whomever it is asked about.
+    ...[48, 49, 51, 69, 11000, 11001, 11002, 11008].map((errno): [number, string] => [errno, 'unavailable']),
   ])('%d is %s, and the reason names it', ([errno, kind]) => {
     expect(readText(calendar(errno))).toEqual({
       kind: 'reading',
@@ -143,29 +143,29 @@ describe('XML, though iCalendar was asked for', () => {
     [
       'of another kind is none',
       '<error>no</error>',
-      unavailable('the answer is no busy times: found <error>, wanted <iCalendar>'),
+      unusable('the answer is no busy times: found <error>, wanted <iCalendar>'),
     ],
     [
       'with entities of its own is none',
       '<!DOCTYPE iCalendar [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><iCalendar>&b;</iCalendar>',
-      unavailable('the answer is no busy times: the answer has a DOCTYPE'),
+      unusable('the answer is no busy times: the answer has a DOCTYPE'),
     ],
     [
       'that is cut short is none',
       `<iCalendar><iCal><FREEBUSY>${RANGE}<FB>${NINE}</FB>`,
-      unavailable('the answer is no busy times: the answer is not well-formed XML'),
+      unusable('the answer is no busy times: the answer is not well-formed XML'),
     ],
     [
       'with a period in local time is none',
       xml(`<iCal><FREEBUSY>${RANGE}<FB>20261123T090000/20261123T100000</FB></FREEBUSY>${OK}</iCal>`),
-      unavailable(
+      unusable(
         'the answer is no busy times: found the period 20261123T090000/20261123T100000, wanted start/end in UTC',
       ),
     ],
     [
       'without FREEBUSY and errno is none',
       xml(`<iCal>${BOB}</iCal>`),
-      unavailable('the answer is no busy times: found a calendar without FREEBUSY'),
+      unusable('the answer is no busy times: found a calendar without FREEBUSY'),
     ],
     [
       'of less time than was asked is none',
@@ -175,7 +175,7 @@ describe('XML, though iCalendar was asked for', () => {
           'T120000Z</END>',
         ),
       ),
-      unavailable('the calendar server answered for less time than was asked for'),
+      unusable('the calendar server answered for less time than was asked for'),
     ],
   ])('%s', ([, text, reading]) => {
     expect(readText(text, 'text/xml; charset=UTF-8')).toEqual(reading);
@@ -189,7 +189,7 @@ describe('HTML', () => {
     '<!DOCTYPE html>\n<title>Error</title><p>broken & unclosed',
     '\uFEFF  <HTML><HEAD>',
     '<!-- front page --><html lang="en"></html>',
-  ])('%s is no answer', (text) => {
+  ])('%s is no answer of the server, be it about whom it may', (text) => {
     const reading = unavailable('the answer is no busy times: found an HTML page');
     expect(readText(text, 'text/calendar')).toEqual(reading);
     expect(readText(text, 'text/html')).toEqual(reading);

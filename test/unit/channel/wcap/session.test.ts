@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
+import { REQUESTER, startWebServer } from '../web-server.ts';
 import { at, batchOf, DAY, LOGIN, sourceOf, startServer, unhurried } from './site.ts';
 
 const REFUSED = 'the calendar server refused the login: look at user and password';
@@ -86,6 +87,17 @@ describe('a login', () => {
     expect(await second).toEqual([{ kind: 'periods', periods: [] }]);
     expect(server.asked('login.wcap')).toHaveLength(1);
   });
+});
+
+test('a login answer of endless blanks is read as quickly as any', async () => {
+  await using server = await startWebServer((_asked, response) => {
+    response.writeHead(200, { 'Content-Type': 'text/plain' }).end(`X-A:${' '.repeat(900_000)}b`);
+  });
+  const requester = { ...REQUESTER, maxResponseBytes: 1_000_000 };
+  await using source = sourceOf(new URL(server.url), { login: LOGIN, requester });
+  expect(await source.ask(batchOf('bob@example.com'), unhurried)).toEqual([
+    { kind: 'unavailable', reason: 'login: the answer names no session' },
+  ]);
 });
 
 describe('a session', () => {
