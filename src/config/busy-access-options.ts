@@ -22,7 +22,7 @@ export const access = (usualAbout: string, usualUnknown: string) => ({
     doc: 'How far back it may look; what is asked beyond is cut off.',
     default: '62d',
     min: '0s',
-    max: '4000d',
+    max: '20000d',
   }),
   ahead: duration({
     doc: 'How far ahead it may look; what is asked beyond is cut off.',

@@ -25,7 +25,7 @@ export function checkFreeBusy(config: Config): Finding[] {
   return [
     ...about,
     ...checkAskers(config, freeBusy),
-    ...freeBusy.clients.flatMap((client, index) => checkClient(config, client, index)),
+    ...freeBusy.clients.flatMap((client, index) => checkClient(config, freeBusy, client, index)),
     ...freeBusy.servers.flatMap((server, index) => checkServer(config, freeBusy, server, index, used)),
     ...checkPublished(config, freeBusy),
   ];
@@ -51,7 +51,12 @@ function checkAskers({ http: { service }, ischedule: { peers } }: Config, { clie
   return found;
 }
 
-function checkClient(config: Config, client: BusyClientConfig, index: number): Finding[] {
+function checkClient(
+  config: Config,
+  { servers, clients }: FreeBusyConfig,
+  client: BusyClientConfig,
+  index: number,
+): Finding[] {
   const { name, networks, certificates, basic, bearer, about = [], notAbout } = client;
   const clientAt = (...rest: string[]): OptionPath => [...CLIENTS, index, ...rest];
   const at: At = (option) => clientAt(option);
@@ -60,7 +65,11 @@ function checkClient(config: Config, client: BusyClientConfig, index: number): F
     const text = 'has no way to prove who it is, need one of networks, certificates, basic, bearer';
     found.push(error(clientAt(), text));
   }
-  const earlier = config.freeBusy?.clients.findIndex((other) => other.name === name) ?? index;
+  if (client.wcap === 'redirect' && !servers.some(({ frontEnd }) => frontEnd !== undefined)) {
+    const text = 'redirect sends nobody anywhere; set front-end for one of servers';
+    found.push(warning(at('wcap'), text, SERVERS));
+  }
+  const earlier = clients.findIndex((other) => other.name === name);
   if (earlier < index) {
     const text = `two clients are called ${name}, need a name of its own`;
     found.push(error(at('name'), text, [...CLIENTS, earlier, 'name']));
@@ -113,9 +122,15 @@ function checkServer(
     return [...found, error(at('url'), text, [...SERVERS, earlier, 'url'])];
   }
   if (used.has(server)) return found;
-  const text = `${url} is the beginning of no URL of a back end or of the domain map, so the entry is never used`;
+  const known = [...new Set(urlsOf(config))];
+  const some = `${known.slice(0, MAX_NAMED).join(', ')}${known.length > MAX_NAMED ? ' …' : ''}`;
+  const those = known.length === 0 ? 'there are none' : `those are ${some}`;
+  const text = `${url} is the beginning of no URL of a back end or of the domain map, so the entry is never used; ${those}`;
   return [...found, warning(at('url'), text, ['calendar'])];
 }
+
+/** URLs that a finding names. */
+const MAX_NAMED = 5;
 
 const OF_ISCHEDULE = [
   ...(['user', 'password', 'token', 'ca', 'client-cert', 'client-key', 'min-tls', 'security-level'] as const),
@@ -159,6 +174,11 @@ function checkAsked(config: Config, server: BusyServerConfig, usualAddress: stri
   if (place !== undefined && /[{}]/.test(URL.parse(place)?.host ?? '')) {
     const text = `got ${place}, where the host depends on the user, need one host for all`;
     found.push(error(at('at'), text));
+  }
+  const command = by === 'wcap' && place !== undefined ? /^(.*\/)\w+\.wcap(?:[?#].*)?$/.exec(place) : null;
+  if (command !== null) {
+    const text = `got ${place}, which is a command, need the URL that commands are below: ${command[1]}`;
+    found.push(error(at('at'), text, at('by')));
   }
   if (by === 'wcap' && token !== undefined)
     found.push(error(at('token'), 'does not go with by: wcap, need user and password', at('by')));

@@ -37,7 +37,7 @@ export function freeBusy(site: Site) {
         max: 1000,
       }),
       cache: duration({
-        doc: 'How long an answer is kept for other askers of the same domain; 0s: not at all.',
+        doc: 'How long an answer is kept for other questions of the same asker and domain; 0s: not at all.',
         default: '0s',
         min: '0s',
         max: '60s',
@@ -113,7 +113,13 @@ function busyServer(site: Site) {
         ),
       ),
       questions: count({ doc: 'Questions at a time.', default: 8, min: 1, max: 256 }),
-      rate: optional(count({ doc: 'Questions in a second; as many as come when absent.', min: 1, max: 10_000 })),
+      rate: optional(
+        count({
+          doc: 'Questions in a second, of which never more than some 400 pass; as many as come when absent.',
+          min: 1,
+          max: 10_000,
+        }),
+      ),
       'front-end': optional(
         url(['http', 'https'], {
           doc: 'Where a WCAP client with `wcap: redirect` is sent to ask for the users of this server: the URL that WCAP commands are below.',

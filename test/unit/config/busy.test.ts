@@ -332,13 +332,30 @@ describe('a server', () => {
     expect(said({ ...withServer(server), clients: [{ ...cs6Client, wcap: 'redirect' }] })).toEqual([]);
   });
 
+  test('with a client that is sent on needs a front end', () => {
+    const redirected = [{ ...cs6Client, wcap: 'redirect' }];
+    const text = 'redirect sends nobody anywhere; set front-end for one of servers';
+    expect(said({ ...withServer(wcap), clients: redirected })).toEqual([`(free-busy.clients[0].wcap: ${text})`]);
+    expect(said({ clients })).toEqual([]);
+  });
+
+  test('has its commands below its URL, which is none of them', () => {
+    const at = 'https://cs6.example.com/get_freebusy.wcap';
+    expect(said(withServer({ by: 'wcap', at }))).toEqual([
+      `free-busy.servers[0].at: got ${at}, which is a command, need the URL that commands are below: https://cs6.example.com/`,
+    ]);
+    const below = 'https://cs6.example.com/old/login.wcap?x=y';
+    expect(said(withServer({ by: 'wcap', at: below })).join()).toContain('are below: https://cs6.example.com/old/');
+  });
+
   test('stands once, and for a calendar server that there is', () => {
     const servers = [
       { url: 'http://cs5.example.com/', ...wcap },
       { url: 'http://cs5.example.com/', ...wcap },
     ];
     const unused =
-      'http://cs5.example.com/ is the beginning of no URL of a back end or of the domain map, so the entry is never used';
+      'http://cs5.example.com/ is the beginning of no URL of a back end or of the domain map, so the entry is never used; ' +
+      `those are https://cal7.example.com/ischedule/, ${CS6}ischedule/`;
     expect(said({ clients, servers })).toEqual([
       'free-busy.servers[1].url: http://cs5.example.com/ stands in servers[0] already, need one entry for it',
       `(free-busy.servers[0].url: ${unused})`,
