@@ -113,6 +113,10 @@ async function startReceiver(cyrus: Cyrus, dns: string, port: number, people: st
       '      domains: [outside.test]',
       '      answer-wait: 10s',
       '      dkim: {canonicalizations: [ischedule-relaxed]}',
+      'free-busy:',
+      '  servers:',
+      `    - {url: '${cyrus.ischedule}', by: caldav, at: '${cyrus.url}/dav/calendars/user/alice@example.test/Outbox/',`,
+      '       user: alice@example.test, password: secret, as: alice@example.test}',
       '',
     ].join('\n'),
   );
