@@ -20,6 +20,8 @@ export type Profile = {
    * takes the PARTSTAT over; DAViCal files it unread.
    */
   readonly recordsStatus?: true;
+  /** It finds its users by case, and has them in lower case. */
+  readonly lowerCase?: true;
   /** How its posts are signed where there is a key for the Originator's domain. */
   readonly sign: 'none' | Canonicalization;
   /** How it is asked what it takes before it gets a post. */
@@ -42,7 +44,10 @@ const SCHEDULING = {
 export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
   generic: { ...SCHEDULING, sign: 'ischedule-relaxed', capabilities: 'action' },
   // Built without OpenDKIM everywhere: it looks at no signature.
-  cyrus: { ...SCHEDULING, add: 'as-request', range: 'one-instance', sign: 'none', capabilities: 'none' },
+  cyrus: {
+    ...SCHEDULING,
+    ...{ add: 'as-request', range: 'one-instance', lowerCase: true, sign: 'none', capabilities: 'none' },
+  },
   'oracle-v7': { ...SCHEDULING, sign: 'none', capabilities: 'none' },
   'oracle-v6': { ...SCHEDULING, methods: [], sign: 'none', capabilities: 'none' },
   // Files the message as it came under its UID, for the user's own program to read.
@@ -51,3 +56,8 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
   apple: { ...SCHEDULING, recordsStatus: true, range: 'one-instance', sign: 'none', capabilities: 'none' },
   bedework: { ...SCHEDULING, sign: 'none', capabilities: 'action' },
 };
+
+/** Mailboxes as a server of this profile finds its users by them. */
+export function namesAt(profile: ProfileName, mailboxes: readonly string[]): readonly string[] {
+  return PROFILES[profile].lowerCase === true ? mailboxes.map((mailbox) => mailbox.toLowerCase()) : mailboxes;
+}
