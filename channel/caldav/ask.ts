@@ -1,3 +1,4 @@
+import { namesAt } from '../../rules/data/profiles.ts';
 import type { BusyReading } from '../../src/freebusy/busy.ts';
 import { composeBusyRequest } from '../../src/freebusy/compose.ts';
 import { viaOf } from '../../src/freebusy/hops.ts';
@@ -57,9 +58,10 @@ export class CalDavSource implements BusySource {
   async #askAbout(batch: BusyBatch, signal: AbortSignal): Promise<readonly BusyReading[]> {
     const { organizer, clock } = this.#options;
     const { uid, attendees, window } = batch;
-    // Cyrus finds its users by case (3.6.1).
-    const named = batch.profile === 'cyrus' ? attendees.map((attendee) => attendee.toLowerCase()) : attendees;
-    const body = composeBusyRequest({ uid, organizer, attendees: named, window, now: clock() });
+    const body = composeBusyRequest({
+      ...{ uid, organizer, window, now: clock() },
+      attendees: namesAt(batch.profile, attendees),
+    });
     const posted = await this.#post(body, batch.hops, signal);
     if (posted.kind === 'silence') return this.#same(batch, posted.reason, false);
     if (posted.kind === 'astray') return this.#same(batch, posted.reason, true);

@@ -30,13 +30,11 @@ export function readAnswer(answer: CalDavAnswer, question: CalDavQuestion): CalD
   if (document.kind === 'unreadable') return theirs(document.reason);
   const { root } = document;
   if (root.name !== 'schedule-response') return ours(`found ${root.name.slice(0, 40)} in the answer, ${WANTED}`);
-  const responses = new Map<string, Element>();
-  for (const response of childrenNamed(root, 'response')) {
-    const key = keyOf(textOf(childrenNamed(response, 'recipient')[0]).trim());
-    if (!responses.has(key)) responses.set(key, response);
-  }
+  const responses = Map.groupBy(childrenNamed(root, 'response'), (response) =>
+    keyOf(textOf(childrenNamed(response, 'recipient')[0]).trim()),
+  );
   const readings = question.attendees.map((attendee) =>
-    readResponse(responses.get(addressKey(attendee)), attendee, question),
+    readResponses(responses.get(addressKey(attendee)), attendee, question),
   );
   return { kind: 'readings', readings };
 }
@@ -46,8 +44,16 @@ function keyOf(recipient: string): string {
   return addressKey(mailboxOf(recipient) ?? mailboxOf(`mailto:${recipient}`) ?? recipient);
 }
 
-function readResponse(response: Element | undefined, attendee: string, question: CalDavQuestion): BusyReading {
+/** Of two answers that differ, whichever counted, one would hide what the other says. */
+function readResponses(responses: readonly Element[] = [], attendee: string, question: CalDavQuestion): BusyReading {
+  const [response, ...others] = responses;
   if (response === undefined) return { kind: 'unusable', reason: 'the calendar server did not answer for him' };
+  if (others.some((other) => textOf(other) !== textOf(response)))
+    return { kind: 'unusable', reason: 'the calendar server gave two answers for him' };
+  return readResponse(response, attendee, question);
+}
+
+function readResponse(response: Element, attendee: string, question: CalDavQuestion): BusyReading {
   const requestStatus = textOf(childrenNamed(response, 'request-status')[0]).trim();
   const status = parseRequestStatus(requestStatus);
   const data = textOf(childrenNamed(response, 'calendar-data')[0]);

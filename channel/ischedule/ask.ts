@@ -1,12 +1,12 @@
+import { namesAt } from '../../rules/data/profiles.ts';
 import type { BusyReading } from '../../src/freebusy/busy.ts';
 import { composeBusyRequest } from '../../src/freebusy/compose.ts';
 import { viaOf } from '../../src/freebusy/hops.ts';
 import type { Log } from '../../src/observe/log.ts';
 import type { BusyBatch, BusySource, PostBatch } from '../channel.ts';
 import { Attempt } from './attempt.ts';
-import { type AskedBusy, BareReader, readReceived } from './busy-answer.ts';
+import { BareReader, readReceived } from './busy-answer.ts';
 import { IScheduleClient, type IScheduleOptions } from './client.ts';
-import { busyAttendees } from './profiles.ts';
 
 /** Whoever asks waits some seconds: how long a server may take to say what it takes is a part of these. */
 const PATIENCE_MS = 4000;
@@ -31,7 +31,7 @@ export class IScheduleSource implements BusySource {
     const { server, fallbacks, profile, uid, originator, attendees, window, hops } = batch;
     const now = this.#clock();
     const contentFor = (some: readonly string[]): Buffer =>
-      composeBusyRequest({ uid, organizer: originator, attendees: busyAttendees(profile, some), window, now });
+      composeBusyRequest({ uid, organizer: originator, attendees: namesAt(profile, some), window, now });
     const post: PostBatch = {
       ...{ queueId: uid, messageId: uid, server, profile, originator, recipients: attendees },
       ...{ method: 'REQUEST', component: 'VFREEBUSY', content: contentFor(attendees) },
@@ -45,7 +45,7 @@ export class IScheduleSource implements BusySource {
       const received = await this.#client.bring(work, attempt);
       const bare = new BareReader();
       return received.map((one, index) => {
-        const asked: AskedBusy = { uid, organizer: originator, attendee: attendees[index] ?? '', window };
+        const asked = { uid, organizer: originator, attendee: attendees[index] ?? '', window };
         return one.bare === undefined ? readReceived(one, asked) : bare.readingOf(one.bare, asked);
       });
     } finally {

@@ -1,4 +1,5 @@
 import { judgeRequestStatus, parseRequestStatus } from '../../rules/request-status.ts';
+import { judgeErrno } from '../../rules/wcap-errno.ts';
 import type { BusyReading } from '../../src/freebusy/busy.ts';
 import { type BusyDocument, type BusyDocuments, readBusy } from '../../src/freebusy/read.ts';
 import { type BusyAsked, judgeDocuments } from '../../src/freebusy/reading.ts';
@@ -7,11 +8,13 @@ import type { Received } from './client.ts';
 import type { BareAnswer } from './wire.ts';
 
 /** One attendee of a question, which the answer is held to. */
-export type AskedBusy = Required<BusyAsked>;
+type Asked = Required<BusyAsked>;
 
 /** What the server said of one attendee in its `schedule-response`, or why it said nothing of him. */
-export function readReceived({ outcome, response, isTold }: Received, asked: AskedBusy): BusyReading {
+export function readReceived({ outcome, response, isTold }: Received, asked: Asked): BusyReading {
   const { requestStatus, reason } = outcome;
+  // Whichever counted, what the other says may be hidden by it.
+  if (response?.isDisputed === true) return unusable('the calendar server gave two answers for the attendee');
   if (requestStatus === undefined) {
     // What fails for good is wrong with this question, as a window beyond the server's limits is.
     const isOfThis = isTold === true || outcome.kind === 'failed';
@@ -29,7 +32,7 @@ export function readReceived({ outcome, response, isTold }: Received, asked: Ask
 export class BareReader {
   readonly #read = new Map<BareAnswer, BusyDocuments>();
 
-  readingOf({ answer, isOnly }: NonNullable<Received['bare']>, asked: AskedBusy): BusyReading {
+  readingOf({ answer, isOnly }: NonNullable<Received['bare']>, asked: Asked): BusyReading {
     const read = this.#read.get(answer) ?? readBusy(answer.content, answer.charset);
     this.#read.set(answer, read);
     if (read.kind !== 'documents') return unreadable(read);
@@ -53,7 +56,7 @@ function namesOf({ attendees, email, calid }: BusyDocument): readonly string[] {
 
 const WITHOUT = 'the calendar server answered without busy times';
 
-function readDocuments(documents: readonly BusyDocument[], asked: AskedBusy): BusyReading {
+function readDocuments(documents: readonly BusyDocument[], asked: Asked): BusyReading {
   for (const { errno, requestStatus, window, periods } of documents) {
     if (errno !== undefined && errno !== 0) return errnoReading(errno);
     // A calendar with an errno may stand there without any VFREEBUSY.
@@ -84,13 +87,19 @@ function statusReading(code: string, reason = `the calendar server answered ${co
   }
 }
 
-/** Of v6, in case its answer by iSchedule is the one it gives by WCAP (its developer's guide, error codes). */
+/** Of v6, in case its answer by iSchedule is the one it gives by WCAP. */
 function errnoReading(errno: number): BusyReading {
   const reason = `the calendar server answered with error ${errno}`;
-  if ([29, 50, 53].includes(errno)) return { kind: 'unknown', reason };
-  if ([28, 75, 76].includes(errno)) return { kind: 'refused', reason };
-  // Its back ends or its directory do not answer it, whomever it is asked about.
-  return [48, 49, 51, 69].includes(errno) || errno >= 11_000 ? { kind: 'unavailable', reason } : unusable(reason);
+  switch (judgeErrno(errno)) {
+    case 'unknown':
+      return { kind: 'unknown', reason };
+    case 'refused':
+      return { kind: 'refused', reason };
+    case 'gone':
+      return { kind: 'unavailable', reason };
+    default:
+      return unusable(reason);
+  }
 }
 
 function unreadable(read: Exclude<BusyDocuments, { kind: 'documents' }>): BusyReading {

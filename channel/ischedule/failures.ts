@@ -182,7 +182,7 @@ function byRecipient(response: RecipientResponse | undefined): Outcome {
   return { ...verdict, diagnostic, requestStatus: parsed.code };
 }
 
-/** Finds the response of every recipient: as it was sent, else by the mailbox; the first one counts. */
+/** Finds the response of every recipient: as it was sent, else by the mailbox; the first one counts, and says if others differ. */
 function match(
   recipients: readonly string[],
   sent: readonly string[],
@@ -190,16 +190,28 @@ function match(
 ): { matched: (RecipientResponse | undefined)[]; strangers: string[] } {
   const exact = new Map<string, RecipientResponse>();
   const byMailbox = new Map<string, RecipientResponse>();
+  const disputed = new Set<string>();
   for (const response of responses) {
     if (!exact.has(response.recipient)) exact.set(response.recipient, response);
     const key = mailboxKey(response.recipient);
-    if (!byMailbox.has(key)) byMailbox.set(key, response);
+    const first = byMailbox.get(key);
+    if (first === undefined) byMailbox.set(key, response);
+    else if (!isSame(first, response)) disputed.add(key);
   }
+  const find = (recipient: string, index: number): RecipientResponse | undefined => {
+    const key = addressKey(recipient);
+    const response = exact.get(sent[index] ?? '') ?? byMailbox.get(key);
+    return response !== undefined && disputed.has(key) ? { ...response, isDisputed: true } : response;
+  };
   const asked = new Set(recipients.map((recipient) => addressKey(recipient)));
   return {
-    matched: recipients.map((recipient, index) => exact.get(sent[index] ?? '') ?? byMailbox.get(addressKey(recipient))),
+    matched: recipients.map(find),
     strangers: [...byMailbox.keys()].filter((key) => !asked.has(key)),
   };
+}
+
+function isSame(one: RecipientResponse, other: RecipientResponse): boolean {
+  return one.requestStatus === other.requestStatus && one.calendarData === other.calendarData;
 }
 
 /** Servers answer with or without `mailto:`, decoded or not. */

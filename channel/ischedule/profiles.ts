@@ -1,10 +1,11 @@
+import { namesAt } from '../../rules/data/profiles.ts';
 import { calendarAddress } from '../../src/mail/address.ts';
 import type { ProfileName } from '../../src/mail/disposition.ts';
 
 /**
  * Cyrus takes `mailto:` off the attendees of a CANCEL but not off the recipient it compares them with, so a CANCEL to
- * the URI form answers 2.0 and changes nothing (3.6.1 to today's main branch); it finds users by case. It therefore
- * gets bare addresses, all lower case, in one header. Everybody else gets what the draft asks for: a URI each.
+ * the URI form answers 2.0 and changes nothing (3.6.1 to today's main branch). It therefore gets bare addresses, in one
+ * header. Everybody else gets what the draft asks for: a URI each.
  */
 const BARE_RECIPIENTS: ReadonlySet<ProfileName> = new Set<ProfileName>(['cyrus']);
 
@@ -13,8 +14,8 @@ const JOINED_RECIPIENTS: ReadonlySet<ProfileName> = new Set<ProfileName>(['cyrus
 
 /** The address of each mailbox as it stands in Recipient, in order. Printable ASCII, without comma or blank. */
 export function recipientAddresses(profile: ProfileName, mailboxes: readonly string[]): readonly string[] {
-  if (!BARE_RECIPIENTS.has(profile)) return mailboxes.map(headerAddress);
-  return mailboxes.map((mailbox) => headerAddress(mailbox.toLowerCase()).slice('mailto:'.length));
+  const addresses = namesAt(profile, mailboxes).map(headerAddress);
+  return BARE_RECIPIENTS.has(profile) ? addresses.map((address) => address.slice('mailto:'.length)) : addresses;
 }
 
 /** Values of the Recipient headers for these mailboxes: one each, or all in one. */
@@ -29,9 +30,4 @@ export function recipientHeaders(profile: ProfileName, mailboxes: readonly strin
  */
 export function headerAddress(mailbox: string): string {
   return calendarAddress(mailbox.toWellFormed()).replace(/[^\x21-\x7e]/gu, (char) => encodeURIComponent(char));
-}
-
-/** Mailboxes as they stand in a question for busy times: as the Recipient header has them, for Cyrus finds users by these. */
-export function busyAttendees(profile: ProfileName, mailboxes: readonly string[]): readonly string[] {
-  return BARE_RECIPIENTS.has(profile) ? mailboxes.map((mailbox) => mailbox.toLowerCase()) : mailboxes;
 }

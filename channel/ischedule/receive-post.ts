@@ -19,8 +19,8 @@ import { type Author, isConfigured, judgeAuthor, type ProofOptions } from './aut
 import type { Answer, PostResult, Refused } from './post-result.ts';
 import { readScheduleHeaders, type ScheduleHeaders } from './request-headers.ts';
 
-/** A question for busy times that a peer may ask. */
-export type FreeBusyQuestion = {
+/** A question for busy times that a peer has posted. */
+export type PostedQuestion = {
   readonly peer: Peer;
   readonly originator: string;
   /** Mailboxes, no two of them equal. */
@@ -32,7 +32,7 @@ export type FreeBusyQuestion = {
 };
 
 /** Answers a question for busy times: one answer for each recipient, in order. Never queues. */
-export type AnswerFreeBusy = (question: FreeBusyQuestion) => Promise<readonly Omit<Answer, 'recipient'>[]>;
+export type AnswerFreeBusy = (question: PostedQuestion) => Promise<readonly Omit<Answer, 'recipient'>[]>;
 
 export type PostHandling = ProofOptions & {
   /** Name of the listener, for the record. */

@@ -1,11 +1,13 @@
 import { ACCEPTED_MESSAGES } from '../../rules/data/methods.ts';
 import type { HttpReply, HttpRequest, Route } from '../../src/http/exchange.ts';
+import { valuesOf } from '../../src/http/raw-headers.ts';
+import { refusalWords } from '../../src/http/text-reply.ts';
 import { type CapabilitiesDocument, composeCapabilities } from './capabilities-document.ts';
 import type { PostResult } from './post-result.ts';
 import { type PostHandling, takePost } from './receive-post.ts';
 import { composeError, composeReply } from './wire.ts';
 
-export type { AnswerFreeBusy, FreeBusyQuestion } from './receive-post.ts';
+export type { AnswerFreeBusy, PostedQuestion } from './receive-post.ts';
 
 /** A public key of ours, and its record as the DNS would hold it (RFC 6376 §3.6.1). */
 export type PublishedKey = { readonly domain: string; readonly selector: string; readonly record: string };
@@ -99,9 +101,9 @@ class Service {
           'Accept-Encoding': 'identity', // RFC 9110 §12.5.3: it is the coding, and not the media type
         });
       case 503:
-        return this.#text(status, 'too busy at the moment', { 'Retry-After': `${RETRY_AFTER_S}` });
+        return this.#text(status, refusalWords(status), { 'Retry-After': `${RETRY_AFTER_S}` });
       default:
-        return this.#text(status, REFUSALS[status] ?? 'the request was refused');
+        return this.#text(status, refusalWords(status));
     }
   }
 
@@ -157,18 +159,9 @@ class Service {
   }
 }
 
-const REFUSALS: Readonly<Record<number, string>> = {
-  400: 'the request is not HTTP as RFC 9112 has it',
-  408: 'the request took too long to come',
-  417: 'wanted no Expect but 100-continue',
-  431: 'the headers are too long',
-  500: 'the request failed here; the log says why',
-};
-
 /** RFC 9110 §13.1.2: the comparison is weak. */
 function matches(rawHeaders: readonly string[], etag: string): boolean {
-  const wanted = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === 'if-none-match');
-  return wanted
+  return valuesOf(rawHeaders, 'if-none-match')
     .flatMap((value) => value.split(','))
     .map((item) => item.trim().replace(/^W\//, ''))
     .some((item) => item === '*' || item === etag);

@@ -12,6 +12,8 @@ export type RecipientResponse = {
   /** `code;description`, not taken apart; '' when the element is missing. */
   readonly requestStatus: string;
   readonly calendarData?: string;
+  /** Another response about the same recipient says something else. */
+  readonly isDisputed?: true;
   /** Name of the precondition element inside `error`. */
   readonly error?: string;
   readonly description?: string;

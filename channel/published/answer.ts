@@ -6,14 +6,16 @@ import type { Broker, BusyAnswer } from '../../src/broker/question.ts';
 import { composePublishedBusy } from '../../src/freebusy/compose.ts';
 import { hopsOfVia } from '../../src/freebusy/hops.ts';
 import type { HttpReply, HttpRequest, Route } from '../../src/http/exchange.ts';
+import { valuesOf } from '../../src/http/raw-headers.ts';
+import { textReply } from '../../src/http/text-reply.ts';
 import { calendarAddress } from '../../src/mail/address.ts';
 import type { Log } from '../../src/observe/log.ts';
 import { readTarget } from './target.ts';
 
 export type PublishedAnswerOptions = {
   /** undefined: nothing is published here, and its paths are not there. */
-  readonly broker: () => Broker | undefined;
-  readonly clients: () => readonly BusyClient[];
+  readonly broker: Broker | undefined;
+  readonly clients: readonly BusyClient[];
   /** Mailbox whom a question speaks for: a URL names nobody. */
   readonly originator: string;
   /** ms since the epoch */
@@ -41,12 +43,11 @@ export function createPublishedRoute(options: PublishedAnswerOptions): Route {
 }
 
 async function answer(options: PublishedAnswerOptions, request: HttpRequest): Promise<HttpReply> {
-  const { clients, originator, clock, log } = options;
+  const { broker, clients, originator, clock, log } = options;
   const { client, rawHeaders, signal } = request;
-  const broker = options.broker();
   if (broker === undefined) return text(404, 'Not Found');
   const authorizations = valuesOf(rawHeaders, 'authorization');
-  const verdict = findBusyClient(clients(), 'url', { client, authorizations });
+  const verdict = findBusyClient(clients, 'url', { client, authorizations });
   if (verdict.kind === 'stranger') {
     const { challenges, reason } = verdict;
     log.info({ protocol: 'url', client: client.address, reason }, 'free/busy refused');
@@ -95,13 +96,5 @@ function refusal({ code, description, detail }: StatusAnswer): HttpReply {
 const PRIVATE = { 'Cache-Control': 'private, no-store' };
 
 function text(status: number, words: string, more: Readonly<Record<string, string>> = {}): HttpReply {
-  return {
-    status,
-    headers: { ...PRIVATE, 'Content-Type': 'text/plain; charset=utf-8', ...more },
-    body: `${words}\n`,
-  };
-}
-
-function valuesOf(rawHeaders: readonly string[], name: string): readonly string[] {
-  return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
+  return textReply(status, words, { ...PRIVATE, ...more });
 }

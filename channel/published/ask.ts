@@ -2,6 +2,7 @@ import type { BusyReading, Window } from '../../src/freebusy/busy.ts';
 import { viaOf } from '../../src/freebusy/hops.ts';
 import { readingOf } from '../../src/freebusy/reading.ts';
 import { type OutReply, Requester, type RequesterOptions } from '../../src/http/requester.ts';
+import { charsetOf } from '../../src/itip/content-type.ts';
 import { formatUtc } from '../../src/itip/date-time.ts';
 import { domainOf } from '../../src/mail/address.ts';
 import type { Log } from '../../src/observe/log.ts';
@@ -20,8 +21,6 @@ export type PublishedOptions = {
   /** What `destination` says where there is no template. */
   readonly destination?: string;
   readonly requester: RequesterOptions;
-  /** ms since the epoch */
-  readonly clock: () => number;
 };
 
 const MAX_REDIRECTS = 3;
@@ -132,7 +131,7 @@ export class PublishedSource implements BusySource {
     if (status !== 200) return unusable(found);
     const type = headers['content-type'] ?? '';
     if (/^\s*text\/html\b/i.test(type)) return unusable(`found a web page at ${url.host}, wanted text/calendar`);
-    return readingOf(body, /;\s*charset\s*=\s*"?([\w.:-]+)/i.exec(type)?.[1], { window });
+    return readingOf(body, charsetOf(type), { window });
   }
 }
 

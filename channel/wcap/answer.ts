@@ -4,16 +4,18 @@ import type { Broker, BusyAnswer, BusyQuestion, FoundName } from '../../src/brok
 import { hopsOfVia } from '../../src/freebusy/hops.ts';
 import { freeBetween } from '../../src/freebusy/merge.ts';
 import type { HttpReply, HttpRequest, Route } from '../../src/http/exchange.ts';
+import { valuesOf } from '../../src/http/raw-headers.ts';
+import { refusalWords, textReply } from '../../src/http/text-reply.ts';
 import { parseContentType } from '../../src/itip/content-type.ts';
 import type { Log } from '../../src/observe/log.ts';
 import { composeWcap, type WcapAnswer } from './compose.ts';
 import { WCAP_ERRNO, type WcapErrno } from './errno.ts';
-import { type AskedCalendar, readParameters, type WcapQuestion, type WcapReading } from './parameters.ts';
+import { type AskedCalendar, type ParametersReading, readParameters, type WcapQuestion } from './parameters.ts';
 
 export type WcapAnswerOptions = {
   /** undefined: there is no free/busy service, and its paths are not there. */
-  readonly broker: () => Broker | undefined;
-  readonly clients: () => readonly BusyClient[];
+  readonly broker: Broker | undefined;
+  readonly clients: readonly BusyClient[];
   /** Mailbox whom a question speaks for: WCAP names nobody. */
   readonly originator: string;
   /** Calendars that one question may name. */
@@ -39,16 +41,16 @@ export function createWcapRoute(options: WcapAnswerOptions): Route {
     methods: METHODS,
     maxBodyBytes: MAX_FORM_BYTES,
     handle: (request) => handle(options, request),
-    refuse: (status) => (options.broker() === undefined ? notFound() : refuse(status)),
+    refuse: (status) => (options.broker === undefined ? notFound() : refuse(status)),
   };
 }
 
 async function handle(options: WcapAnswerOptions, request: HttpRequest): Promise<HttpReply> {
-  const broker = options.broker();
+  const { broker } = options;
   if (broker === undefined) return notFound();
-  const verdict = findBusyClient(options.clients(), 'wcap', {
+  const verdict = findBusyClient(options.clients, 'wcap', {
     client: request.client,
-    authorizations: headersNamed(request, 'authorization'),
+    authorizations: valuesOf(request.rawHeaders, 'authorization'),
   });
   if (verdict.kind === 'stranger') {
     options.log.info({ protocol: 'wcap', client: request.client.address, reason: verdict.reason }, 'free/busy refused');
@@ -64,7 +66,7 @@ async function handle(options: WcapAnswerOptions, request: HttpRequest): Promise
   return answer(broker, client, options, reading.question, request);
 }
 
-function read({ maxAttendees, clock }: WcapAnswerOptions, request: HttpRequest): WcapReading {
+function read({ maxAttendees, clock }: WcapAnswerOptions, request: HttpRequest): ParametersReading {
   const parameters = parametersOf(request);
   if (parameters !== undefined) return readParameters(parameters, maxAttendees, clock());
   const reason = `found a body of another type, wanted a form (${FORM})`;
@@ -84,7 +86,7 @@ async function answer(
     asker: { name: client.name, access: client.access },
     originator,
     window: question.window,
-    hops: [...hopsOfVia(headersNamed(request, 'via')), ...question.hops],
+    hops: [...hopsOfVia(valuesOf(request.rawHeaders, 'via')), ...question.hops],
   };
   // Names are not looked up then: which of them there are would show in who is refused.
   const refusal = broker.refusal(frame);
@@ -196,15 +198,11 @@ function answerOf(answer: BusyAnswer | undefined, busyOnly: boolean): Omit<WcapA
 /** Query and form together; undefined when what was posted is no form. */
 function parametersOf(request: HttpRequest): URLSearchParams | undefined {
   if (request.body.length === 0) return request.query;
-  const types = headersNamed(request, 'content-type').map(parseContentType);
+  const types = valuesOf(request.rawHeaders, 'content-type').map(parseContentType);
   const [type, ...more] = types;
   const charset = type?.parameters.get('charset')?.join() ?? 'utf-8';
   if (type?.type !== FORM || more.length > 0 || !/^(?:utf-?8|us-ascii)$/i.test(charset)) return undefined;
   return new URLSearchParams([...new URLSearchParams(request.body.toString('utf8')), ...request.query]);
-}
-
-function headersNamed({ rawHeaders }: HttpRequest, name: string): readonly string[] {
-  return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
 }
 
 function reply(answers: readonly WcapAnswer[], format: WcapQuestion['format']): HttpReply {
@@ -221,37 +219,26 @@ function redirect(frontEnd: string, query: URLSearchParams): HttpReply {
   parameters.delete('id');
   parameters.set('noredirect', '1');
   const location = `${frontEnd.replace(/\/*$/, '/')}${COMMAND}?${parameters}`;
-  return text(302, 'the answer is at another server', { Location: location, 'Cache-Control': 'no-store' });
+  return textReply(302, 'the answer is at another server', { Location: location, 'Cache-Control': 'no-store' });
 }
 
 /** What the listener itself says of a path that is not there. */
 function notFound(): HttpReply {
-  return text(404, 'Not Found');
+  return textReply(404, 'Not Found');
 }
 
 function forbidden(challenges: readonly string[]): HttpReply {
-  if (challenges.length === 0) return text(403, 'wanted a client that may ask for free/busy times here');
-  return text(401, 'wanted credentials that are known here', { 'WWW-Authenticate': challenges.join(', ') });
+  if (challenges.length === 0) return textReply(403, 'wanted a client that may ask for free/busy times here');
+  return textReply(401, 'wanted credentials that are known here', { 'WWW-Authenticate': challenges.join(', ') });
 }
 
 function refuse(status: number): HttpReply {
   const more: Readonly<Record<string, string>> =
     status === 405 ? { Allow: METHODS.join(', ') } : status === 503 ? { 'Retry-After': `${RETRY_AFTER_S}` } : {};
-  return text(status, REFUSALS[status] ?? 'the request was refused', more);
+  return textReply(status, REFUSALS[status] ?? refusalWords(status), more);
 }
 
 const REFUSALS: Readonly<Record<number, string>> = {
-  400: 'the request is not HTTP as RFC 9112 has it',
   405: `wanted one of ${METHODS.join(', ')}`,
-  408: 'the request took too long to come',
   413: `found a longer form, wanted at most ${MAX_FORM_BYTES} octets`,
-  415: 'found a Content-Encoding, wanted none',
-  417: 'wanted no Expect but 100-continue',
-  431: 'the headers are too long',
-  500: 'the request failed here; the log says why',
-  503: 'too busy at the moment',
 };
-
-function text(status: number, words: string, more: Readonly<Record<string, string>> = {}): HttpReply {
-  return { status, headers: { 'Content-Type': 'text/plain; charset=utf-8', ...more }, body: `${words}\n` };
-}

@@ -8,12 +8,6 @@ import { commandUrl, formOf, refusalOf } from './command.ts';
 import { readWcapAnswer, type WcapReading } from './read.ts';
 import { type WcapLogin, WcapSession } from './session.ts';
 
-/**
- * How a user is named: `mail` for all of his calendars that count for free/busy; `calid` (`mailto:…`) for his default
- * calendar only.
- */
-export type WcapStyle = 'mail' | 'calid';
-
 export type WcapOptions = {
   /** Base below which the commands are, with or without a slash at its end. */
   readonly at: URL;
@@ -21,7 +15,6 @@ export type WcapOptions = {
   readonly login?: WcapLogin;
   /** `connections` bounds the questions that are with the server at a time. */
   readonly requester: RequesterOptions;
-  readonly style?: WcapStyle;
   /** ms since the epoch */
   readonly clock: () => number;
 };
@@ -37,15 +30,13 @@ export class WcapSource implements BusySource {
   readonly #requester: Requester;
   readonly #session: WcapSession | undefined;
   readonly #url: URL;
-  readonly #style: WcapStyle;
 
-  constructor({ at, login, requester, style = 'mail', clock }: WcapOptions, log: Log) {
+  constructor({ at, login, requester, clock }: WcapOptions, log: Log) {
     this.destination = at.origin;
     this.#requester = new Requester(requester);
     this.#session =
       login === undefined ? undefined : new WcapSession({ at, login, requester: this.#requester, clock }, log);
     this.#url = commandUrl(at, 'get_freebusy');
-    this.#style = style;
   }
 
   ask(batch: BusyBatch, signal: AbortSignal): Promise<readonly BusyReading[]> {
@@ -83,7 +74,8 @@ export class WcapSource implements BusySource {
 
   #compose(attendee: string, { window, hops }: BusyBatch, session: string | undefined): OutRequest {
     const parameters = {
-      ...(this.#style === 'mail' ? { mail: attendee } : { calid: `mailto:${attendee}` }),
+      // Stands for all of his calendars that count for free/busy; a calid would be one of them.
+      mail: attendee,
       dtstart: formatUtc(window.startMs),
       // To the second, as it is written: not less than was asked for.
       dtend: formatUtc(Math.ceil(window.endMs / 1000) * 1000),

@@ -23,10 +23,10 @@ export function formOf(
   };
 }
 
-/** @returns why an answer whose status is not 2xx is none */
+/** @returns why an answer whose status is not 200, as every one of WCAP is, is none */
 export function refusalOf(reply: Extract<OutReply, { kind: 'answer' }>): string | undefined {
   const { status } = reply;
-  if (status >= 200 && status < 300) return undefined;
+  if (status === 200) return undefined;
   if (status === 401) return 'the calendar server wants credentials (HTTP 401): look at user and password';
   if (status === 403)
     return 'the calendar server refuses the gateway (HTTP 403): look at who it lets in, and at user and password';

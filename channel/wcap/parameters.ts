@@ -5,7 +5,7 @@ import { parseDateTime } from '../../src/itip/date-time.ts';
 import { canonicalAddress, mailboxOf, parseAddress } from '../../src/mail/address.ts';
 import { WCAP_ERRNO, type WcapErrno } from './errno.ts';
 
-export const WCAP_FORMATS = ['text/calendar', 'text/xml', 'text/json'] as const;
+const WCAP_FORMATS = ['text/calendar', 'text/xml', 'text/json'] as const;
 export type WcapFormat = (typeof WCAP_FORMATS)[number];
 
 /** A calendar whose busy times are asked for. */
@@ -41,7 +41,7 @@ export type WcapQuestion = {
   readonly hops: readonly string[];
 };
 
-export type WcapReading =
+export type ParametersReading =
   | { readonly kind: 'question'; readonly question: WcapQuestion }
   | { readonly kind: 'refused'; readonly errno: WcapErrno; readonly format: WcapFormat; readonly reason: string };
 
@@ -70,7 +70,7 @@ const MAX_CALID = 400;
  * @param maxCalendars more of them are errno 60
  * @param now ms since the epoch
  */
-export function readParameters(parameters: URLSearchParams, maxCalendars: number, now: number): WcapReading {
+export function readParameters(parameters: URLSearchParams, maxCalendars: number, now: number): ParametersReading {
   const format = readFormat(parameters);
   if (typeof format === 'object') return refused('text/calendar', format);
   const calendars = readCalendars(parameters, maxCalendars);
@@ -248,6 +248,6 @@ function fault(errno: WcapErrno, reason: string): Fault {
   return { kind: 'fault', errno, reason };
 }
 
-function refused(format: WcapFormat, { errno, reason }: Fault): WcapReading {
+function refused(format: WcapFormat, { errno, reason }: Fault): ParametersReading {
   return { kind: 'refused', errno, format, reason };
 }

@@ -1,5 +1,9 @@
+import { type ErrnoVerdict, judgeErrno } from '../../rules/wcap-errno.ts';
 import type { BusyReading, Window } from '../../src/freebusy/busy.ts';
 import { type BusyDocument, type BusyDocuments, readBusy } from '../../src/freebusy/read.ts';
+import { covers } from '../../src/freebusy/reading.ts';
+import { charsetOf } from '../../src/itip/content-type.ts';
+import { wordsOf } from './errno.ts';
 import { isHtml, readBusyXml } from './read-xml.ts';
 
 /** What is read of an HTTP answer to a WCAP command. */
@@ -27,7 +31,7 @@ export function readWcapAnswer(answer: WcapBody, window: Window): WcapReading {
 /** By what it is, whatever Content-Type says. */
 function readDocuments({ body, contentType }: WcapBody): BusyDocuments {
   if (isMarkup(body)) return readBusyXml(body, contentType);
-  return readBusy(body, /;\s*charset\s*=\s*"?([\w.:-]+)/i.exec(contentType)?.[1]);
+  return readBusy(body, charsetOf(contentType));
 }
 
 function isMarkup(body: Buffer): boolean {
@@ -35,13 +39,13 @@ function isMarkup(body: Buffer): boolean {
 }
 
 function judge(documents: readonly BusyDocument[], window: Window): WcapReading {
-  const of = (kind: Verdict) => documents.find(({ errno = 0 }) => verdictOf(errno) === kind)?.errno ?? 0;
-  const has = (kind: Verdict) => documents.some(({ errno = 0 }) => verdictOf(errno) === kind);
+  const of = (kind: ErrnoVerdict) => documents.find(({ errno = 0 }) => judgeErrno(errno) === kind)?.errno ?? 0;
+  const has = (kind: ErrnoVerdict) => documents.some(({ errno = 0 }) => judgeErrno(errno) === kind);
   if (has('no-session')) return { kind: 'no-session' };
   if (has('gone')) return unavailable(`the calendar server failed: ${wordsOf(of('gone'))}`);
   if (has('broken')) return unusable(`the calendar server failed: ${wordsOf(of('broken'))}`);
-  const answered = documents.filter(({ errno = 0 }) => verdictOf(errno) === 'taken');
-  const partial = answered.find((document) => document.window !== undefined && !covers(document.window, window));
+  const answered = documents.filter(({ errno = 0 }) => judgeErrno(errno) === 'taken');
+  const partial = answered.find((document) => document.window !== undefined && !covers([document.window], window));
   if (partial !== undefined) return unusable('the calendar server answered for less time than was asked for');
   // A calendar with errno 0 and nothing else says of no time that it is free.
   if (answered.some(({ window, periods }) => window === undefined && periods.length === 0))
@@ -56,76 +60,6 @@ function judge(documents: readonly BusyDocument[], window: Window): WcapReading 
   return has('unknown')
     ? unknown(`the calendar server knows no such user: ${wordsOf(of('unknown'))}`)
     : unusable('the answer has no calendar');
-}
-
-/** `gone`: what it needs for its answers, whomever they are about, its back ends or its directory. */
-type Verdict = 'taken' | 'no-session' | 'unknown' | 'refused' | 'gone' | 'broken';
-
-function verdictOf(errno: number): Verdict {
-  switch (errno) {
-    case 0:
-      return 'taken';
-    case 1:
-      return 'no-session';
-    case 29:
-    case 50:
-    case 53:
-      return 'unknown';
-    case 28:
-    case 75:
-    case 76:
-      return 'refused';
-    case 48:
-    case 49:
-    case 51:
-    case 69:
-      return 'gone';
-    default:
-      return errno >= 11_000 ? 'gone' : 'broken';
-  }
-}
-
-/** Those that an administrator may meet in answers to these questions. */
-const ERRNO_WORDS: Readonly<Record<number, string>> = {
-  1: 'the session is not valid',
-  18: 'it knows no such time zone',
-  28: 'access to the calendar is denied',
-  29: 'the calendar does not exist',
-  30: 'it takes this for no calendar id',
-  34: 'the calendar is disabled',
-  37: 'it cannot write text/calendar',
-  38: 'it found no calendar id in the question',
-  39: 'it could not get the busy times',
-  46: 'it wants more parameters',
-  48: 'it cannot connect to the calendar database on another host',
-  49: 'it has no more connections to the calendar database on another host',
-  50: 'it cannot find on which host the calendar is',
-  51: 'it got bad data from the calendar database on another host',
-  52: 'it takes this for no command',
-  53: 'not found',
-  58: 'it cannot write text/calendar',
-  60: 'it does not take the parameters',
-  69: 'its directory does not answer',
-  75: 'it wants a login: set user and password of this server',
-  76: 'access is denied',
-  78: 'its database is read-only',
-  11000: 'it has no more connections to a back end',
-  11001: 'it cannot connect to a back end',
-  11002: 'it cannot find a back end',
-};
-
-/** An X-NSCP-WCAP-ERRNO with its meaning, for a log line. */
-export function wordsOf(errno: number): string {
-  const words = ERRNO_WORDS[errno];
-  return words === undefined ? `errno ${errno}` : `${words} (errno ${errno})`;
-}
-
-function covers(found: Window, wanted: Window): boolean {
-  return floorSecond(found.startMs) <= floorSecond(wanted.startMs) && found.endMs >= floorSecond(wanted.endMs);
-}
-
-function floorSecond(ms: number): number {
-  return Math.floor(ms / 1000) * 1000;
 }
 
 function unknown(reason: string): WcapReading {

@@ -1,9 +1,9 @@
-import { orAborted } from '../../src/directory/wait.ts';
 import type { Requester } from '../../src/http/requester.ts';
+import { orAborted } from '../../src/net/wait.ts';
 import type { Log } from '../../src/observe/log.ts';
 import { type Element, readDocument, textOf } from '../../src/xml/document.ts';
 import { commandUrl, formOf, refusalOf } from './command.ts';
-import { wordsOf } from './read.ts';
+import { wordsOf } from './errno.ts';
 
 export type WcapLogin = { readonly user: string; readonly password: string };
 

@@ -1,6 +1,6 @@
 import { canonicalAddress, parseAddress } from '../mail/address.ts';
+import { orAborted } from '../net/wait.ts';
 import type { Directory, Entry, Expansion, Lookup, LookupOptions } from './directory.ts';
-import { orAborted } from './wait.ts';
 
 export type CacheOptions = {
   /** Directory entries held for look-ups, and as many again for the members of groups; 0: nothing is kept. */

@@ -1,4 +1,5 @@
 import { domainOf } from '../mail/address.ts';
+import { orAborted } from '../net/wait.ts';
 import type { Log } from '../observe/log.ts';
 import type { Asked, Directory, Entry, Expansion, Lookup, LookupOptions } from './directory.ts';
 import { type DomainFacts, domainAttributes, findDomain, NO_DOMAIN, type Reading } from './domains.ts';
@@ -22,7 +23,6 @@ import { parseLdapUrl } from './ldap-url.ts';
 import { catchAllQuestion, choose, chooseCatchAll, hasExact, type Question, question } from './match.ts';
 import { chooseNamed, type NameQuestion, namedEntry, nameQuestion } from './match-name.ts';
 import { dnKey, entryReader, type MappedEntry, type SchemaMapping } from './schema.ts';
-import { orAborted } from './wait.ts';
 
 export type LdapOptions = ServerOptions & {
   /** `ldap://` or `ldaps://` URLs, the preferred one first. */

@@ -1,8 +1,8 @@
 import { addressKey } from '../mail/address.ts';
+import { orAborted } from '../net/wait.ts';
 import type { Log } from '../observe/log.ts';
 import type { Directory, Entry, Expansion } from './directory.ts';
 import { dnKey } from './schema.ts';
-import { orAborted } from './wait.ts';
 
 /** Who is in a group as it stands. */
 export type Membership =

@@ -1,8 +1,8 @@
+import { orAborted } from '../net/wait.ts';
 import type { Log } from '../observe/log.ts';
 import type { Directory, Entry, Expansion, Lookup, LookupOptions } from './directory.ts';
 import { AddressFile } from './moving-file.ts';
 import { GroupMembers } from './moving-group.ts';
-import { orAborted } from './wait.ts';
 
 /** What says that a user is being moved between calendar servers. Any one of them does. */
 export type Marks = {

@@ -1,5 +1,5 @@
 import { type buildConnector, type Dispatcher, errors, Pool } from 'undici';
-import { orAborted } from '../directory/wait.ts';
+import { orAborted } from '../net/wait.ts';
 import { readSocketError, type Silence, silenceReason } from './silence.ts';
 import { connectOptions, type TlsOptions } from './tls-options.ts';
 
@@ -13,7 +13,7 @@ export type RequesterOptions = TlsOptions & {
 };
 
 export type OutRequest = {
-  readonly method: 'GET' | 'POST' | 'PROPFIND';
+  readonly method: 'GET' | 'POST';
   readonly url: URL;
   /** Beside Host, User-Agent, Accept-Encoding and Content-Length. Names in any case. */
   readonly headers?: Readonly<Record<string, string>>;

@@ -34,6 +34,11 @@ export function parseContentType(value: string): ContentType {
   return { type, parameters: plain };
 }
 
+/** The charset that a Content-Type of HTTP names, however it is written otherwise; undefined where there is none. */
+export function charsetOf(value: string): string | undefined {
+  return /;\s*charset\s*=\s*"?([\w.:-]+)/i.exec(value)?.[1];
+}
+
 /** The field's parts between semicolons: comments gone, quoted strings bare, both as RFC 5322 §3.2 has them. */
 function splitParts(value: string): readonly string[] {
   const parts: string[] = [];

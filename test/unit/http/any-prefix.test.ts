@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { HttpRequest, Route } from '../../../src/http/exchange.ts';
-import { HttpListener } from '../../../src/http/listener.ts';
-import { silentLog } from '../../../src/observe/log.ts';
+import { openListener } from './open-listener.ts';
 import { RawClient } from './raw-client.ts';
 
 /** A route that says which one it is and what it was handed. */
@@ -24,24 +23,6 @@ const ROUTES = [
   route('/freebusy/*', ['GET']),
   route('*/ask.wcap', ['GET', 'HEAD', 'POST']),
 ];
-
-async function listen(routes = ROUTES) {
-  const options = {
-    name: 'service',
-    host: '127.0.0.1',
-    port: 0,
-    maxConnections: 50,
-    maxConnectionsPerClient: 50,
-    requestTimeoutMs: 30_000,
-    headersTimeoutMs: 30_000,
-    idleTimeoutMs: 30_000,
-    maxRequests: 20,
-    closeTimeoutMs: 5_000,
-  };
-  const listener = new HttpListener(options, routes, silentLog);
-  const address = await listener.listen();
-  return { address, [Symbol.asyncDispose]: () => listener.close() };
-}
 
 /** One request on a connection of its own, and its whole reply but for Date. */
 async function exchange(address: string, request: string, body = ''): Promise<string> {
@@ -66,12 +47,12 @@ describe('a route of any prefix', () => {
     '/caf%C3%A9/%zz/ask.wcap',
     'http://x:80/a/ask.wcap',
   ])('is at %s', async (path) => {
-    await using it = await listen();
+    await using it = await openListener(ROUTES);
     expect(bodyOf(await exchange(it.address, `GET ${path}?a=b%2Fc`))).toBe('*/ask.wcap got GET /ask.wcap a=b%2Fc .');
   });
 
   test('takes its own methods and bodies', async () => {
-    await using it = await listen();
+    await using it = await openListener(ROUTES);
     expect(bodyOf(await exchange(it.address, 'POST /x/ask.wcap', 'a=b'))).toBe('*/ask.wcap got POST /ask.wcap  a=b.');
     expect(statusOf(await exchange(it.address, 'HEAD /x/ask.wcap'))).toBe(200);
     expect(bodyOf(await exchange(it.address, 'POST /x/ask.wcap', 'a'.repeat(11)))).toBe('*/ask.wcap refused 413.');
@@ -102,8 +83,8 @@ describe('beside a route of any prefix, all else is as without it:', () => {
     ['OPTIONS /unknown'],
     ['POST /unknown', 'x'.repeat(100_000)],
   ])('%s', async (request, body = '') => {
-    await using beside = await listen();
-    await using without = await listen(ROUTES.slice(0, 2));
+    await using beside = await openListener(ROUTES);
+    await using without = await openListener(ROUTES.slice(0, 2));
     expect(await exchange(beside.address, request, body)).toBe(await exchange(without.address, request, body));
   });
 });
@@ -113,7 +94,7 @@ test('a route may say of a method that it is not there at all', async () => {
     ...route('*/ask.wcap', ['GET']),
     refuse: () => ({ status: 404, headers: {}, body: 'Not Found\n' }),
   };
-  await using it = await listen([absent]);
+  await using it = await openListener([absent]);
   const refused = await exchange(it.address, 'PUT /ask.wcap');
   expect(statusOf(refused)).toBe(404);
   expect(refused).not.toContain('Allow');

@@ -3,23 +3,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import type { HttpReply, HttpRequest, Route } from '../../../src/http/exchange.ts';
-import { HttpListener, type HttpListenerOptions } from '../../../src/http/listener.ts';
-import { silentLog } from '../../../src/observe/log.ts';
+import type { HttpListenerOptions } from '../../../src/http/listener.ts';
 import { makeAuthority } from '../../servers/authority.ts';
+import { openListener } from './open-listener.ts';
 import { RawClient } from './raw-client.ts';
-
-const DEFAULTS: HttpListenerOptions = {
-  name: 'service',
-  host: '127.0.0.1',
-  port: 0,
-  maxConnections: 50,
-  maxConnectionsPerClient: 50,
-  requestTimeoutMs: 30_000,
-  headersTimeoutMs: 30_000,
-  idleTimeoutMs: 30_000,
-  maxRequests: 20,
-  closeTimeoutMs: 5_000,
-};
 
 /** A route that answers with what it was handed, and remembers it. */
 class Recorder implements Route {
@@ -49,9 +36,7 @@ class Recorder implements Route {
 }
 
 async function listen(options: Partial<HttpListenerOptions> = {}, routes: readonly Route[] = [new Recorder()]) {
-  const listener = new HttpListener({ ...DEFAULTS, ...options }, routes, silentLog);
-  const address = await listener.listen();
-  return { listener, address, route: routes[0] as Recorder, [Symbol.asyncDispose]: () => listener.close() };
+  return { ...(await openListener(routes, options)), route: routes[0] as Recorder };
 }
 
 const post = (...lines: readonly string[]) => ['POST /service HTTP/1.1', 'Host: x', ...lines, '', ''].join('\r\n');

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { examine } from '../../../src/itip/extract.ts';
 import { type Posted, type PostedFacts, type PostedLimits, readPosted } from '../../../src/itip/posted.ts';
-import { calendar, crlf, EVENT, event, mail, REQUEST } from './samples.ts';
+import { CS7_QUESTION } from '../../peers/calendar-server-7.ts';
+import { calendar, EVENT, event, mail, REQUEST } from './samples.ts';
 
 const LIMITS: PostedLimits = { maxObjectBytes: 100_000, maxLineBytes: 65_536, maxProperties: 50_000, maxDepth: 8 };
 const read = (body: string | Buffer): Posted => readPosted(Buffer.from(body), 'utf-8', LIMITS);
@@ -184,22 +185,7 @@ describe('a question for busy times', () => {
   });
 
   test('of the v7 product is read', () => {
-    const sample = crlf(
-      'BEGIN:VCALENDAR',
-      'VERSION:2.0',
-      'PRODID:-//Sun Microsystems/Sun Calendar Server 7.0-0.13//EN',
-      'METHOD:REQUEST',
-      'BEGIN:VFREEBUSY',
-      'DTSTAMP:20040901T200200Z',
-      'ORGANIZER:mailto:cs7user@example.com',
-      'DTSTART:20040902T000000Z',
-      'DTEND:20040903T000000Z',
-      'UID:34222-232@example.com',
-      'ATTENDEE;CN=Cal7 User:mailto:cs7user@example.sun.com',
-      'END:VFREEBUSY',
-      'END:VCALENDAR',
-    );
-    expect(read(sample)).toMatchObject({ kind: 'free-busy', object: { uid: '34222-232@example.com' } });
+    expect(read(CS7_QUESTION)).toMatchObject({ kind: 'free-busy', object: { uid: '34222-232@example.com' } });
   });
 
   test.each<[title: string, body: string, reason: string]>([

@@ -52,13 +52,28 @@ describe('who is answered for', () => {
       response('mailto:carol@example.com', '3.7;Invalid Calendar User'),
       response('mailto:stranger@example.com', '2.0;Success', TIMES),
       response('mailto:alice@example.com', '2.0;Success', TIMES),
-      response('mailto:alice@example.com', '3.7;a second answer'),
     );
     expect(readings(body, ['alice@example.com', 'bob@example.com', 'carol@example.com'])).toEqual({
       kind: 'readings',
       readings: [
         BUSY,
         { kind: 'unusable', reason: 'the calendar server did not answer for him' },
+        { kind: 'unknown', reason: 'the calendar server said 3.7;Invalid Calendar User' },
+      ],
+    });
+  });
+
+  test('has none where there are two that differ: the one may hide what the other says', () => {
+    const body = answered(
+      response('mailto:alice@example.com', '2.0;Success', TIMES.replace(/FREEBUSY[;:].*\r\n/, '')),
+      response('alice@example.com', '2.0;Success', TIMES),
+      response('mailto:bob@example.com', '3.7;Invalid Calendar User'),
+      response('mailto:bob@example.com', '3.7;Invalid Calendar User'),
+    );
+    expect(readings(body, ['alice@example.com', 'bob@example.com'])).toEqual({
+      kind: 'readings',
+      readings: [
+        { kind: 'unusable', reason: 'the calendar server gave two answers for him' },
         { kind: 'unknown', reason: 'the calendar server said 3.7;Invalid Calendar User' },
       ],
     });

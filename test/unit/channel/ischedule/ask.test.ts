@@ -273,6 +273,23 @@ describe('what the server says of an attendee', () => {
     expect(await readingOf(data(refused))).toMatchObject({ kind: 'refused' });
   });
 
+  test('is nothing where there are two answers that differ, and the others’ stand', async () => {
+    const readings = await answeredBy(
+      (response) =>
+        xml(response, [
+          { recipient: ANN, requestStatus: '2.0', calendarData: reply(ANN, []) },
+          { recipient: BOB, requestStatus: '2.0', calendarData: reply(BOB, [hour(9)]) },
+          { recipient: `mailto:${ANN}`, requestStatus: '2.0', calendarData: reply(ANN, [hour(9)]) },
+          { recipient: BOB, requestStatus: '2.0', calendarData: reply(BOB, [hour(9)]) },
+        ]),
+      { attendees: [ANN, BOB] },
+    );
+    expect(readings).toEqual([
+      { kind: 'unusable', reason: 'the calendar server gave two answers for the attendee' },
+      { kind: 'periods', periods: [hour(9)] },
+    ]);
+  });
+
   test('spoils nothing for the others, as little as one who is missing', async () => {
     const attendees = [ANN, BOB, 'cat@example.com', 'dan@example.com'];
     const readings = await answeredBy(

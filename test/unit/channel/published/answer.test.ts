@@ -8,9 +8,9 @@ import type { BusyClient } from '../../../../rules/busy-client.ts';
 import type { StatusAnswer } from '../../../../rules/request-status.ts';
 import type { Broker, BusyAnswer, BusyQuestion } from '../../../../src/broker/question.ts';
 import type { HttpReply, HttpRequest } from '../../../../src/http/exchange.ts';
-import { HttpListener } from '../../../../src/http/listener.ts';
 import { parseNetworks } from '../../../../src/mail/network.ts';
 import { silentLog } from '../../../../src/observe/log.ts';
+import { openListener } from '../../http/open-listener.ts';
 
 const NOW = Date.UTC(2026, 10, 21, 8);
 const ACCESS: BusyClient['access'] = {
@@ -65,8 +65,8 @@ class AnsweringBroker implements Broker {
 function scene(more: Partial<PublishedAnswerOptions> = {}) {
   const broker = new AnsweringBroker();
   const route = createPublishedRoute({
-    broker: () => broker,
-    clients: () => [OLD, OFFICE, PERSON],
+    broker,
+    clients: [OLD, OFFICE, PERSON],
     originator: 'calendar@example.com',
     clock: () => NOW,
     log: silentLog,
@@ -151,7 +151,7 @@ test.each<readonly [StatusAnswer, number, string]>([
 });
 
 test('without free/busy its path is as any other that is not there', async () => {
-  const { route } = scene({ broker: () => undefined });
+  const { route } = scene({ broker: undefined });
   expect(spelled(await route.handle(request(ALICE)))).toEqual({
     status: 404,
     type: 'text/plain; charset=utf-8',
@@ -205,30 +205,19 @@ describe('a stranger', () => {
 
 test('HEAD has the headers of GET and no body; POST is told what there is', async () => {
   const { route } = scene();
-  const listener = new HttpListener(
-    {
-      ...{ name: 'service', host: '127.0.0.1', port: 0, maxConnections: 9, maxConnectionsPerClient: 9 },
-      ...{ requestTimeoutMs: 9000, headersTimeoutMs: 9000, idleTimeoutMs: 9000, maxRequests: 9, closeTimeoutMs: 9000 },
-    },
-    [route],
-    silentLog,
-  );
-  const [, port] = (await listener.listen()).split(':');
-  try {
-    const say = async (method: string) => {
-      const socket = connect(Number(port), '127.0.0.1');
-      socket.end(`${method} ${ALICE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
-      return text(socket);
-    };
-    const [head, get, post] = [await say('HEAD'), await say('GET'), await say('POST')];
-    expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n$/s);
-    const headers = (reply: string) => reply.split('\r\n\r\n', 1)[0]?.replace(/\r\nDate: .*/, '');
-    expect(headers(head)).toBe(headers(get));
-    expect(get).toContain('BEGIN:VFREEBUSY');
-    expect(post).toMatch(/^HTTP\/1\.1 405 .*\r\nAllow: GET, HEAD\r\n/s);
-  } finally {
-    await listener.close();
-  }
+  await using listener = await openListener([route]);
+  const port = Number(listener.address.split(':').at(-1));
+  const say = async (method: string) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.end(`${method} ${ALICE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+    return text(socket);
+  };
+  const [head, get, post] = [await say('HEAD'), await say('GET'), await say('POST')];
+  expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n$/s);
+  const headers = (reply: string) => reply.split('\r\n\r\n', 1)[0]?.replace(/\r\nDate: .*/, '');
+  expect(headers(head)).toBe(headers(get));
+  expect(get).toContain('BEGIN:VFREEBUSY');
+  expect(post).toMatch(/^HTTP\/1\.1 405 .*\r\nAllow: GET, HEAD\r\n/s);
 });
 
 test('the log has a line of a question that makes no sense, without what it says', async () => {

@@ -21,7 +21,7 @@ const BUSY = {
 };
 
 function sourceWith(options: Partial<PublishedOptions>): PublishedSource {
-  return new PublishedSource({ hosts: [], requester: REQUESTER, clock: () => 0, ...options }, silentLog);
+  return new PublishedSource({ hosts: [], requester: REQUESTER, ...options }, silentLog);
 }
 
 function calendar(response: ServerResponse, ...lines: readonly string[]): void {

@@ -5,10 +5,10 @@ import { createWcapRoute, type WcapAnswerOptions } from '../../../../channel/wca
 import type { BusyClient } from '../../../../rules/busy-client.ts';
 import type { StatusAnswer } from '../../../../rules/request-status.ts';
 import type { Broker, BusyAnswer, BusyQuestion, FoundName } from '../../../../src/broker/question.ts';
-import type { HttpRequest, Route } from '../../../../src/http/exchange.ts';
-import { HttpListener } from '../../../../src/http/listener.ts';
+import type { HttpRequest } from '../../../../src/http/exchange.ts';
 import { parseNetworks } from '../../../../src/mail/network.ts';
 import { silentLog } from '../../../../src/observe/log.ts';
+import { openListener } from '../../http/open-listener.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 12);
 const at = (text: string) => Date.parse(text);
@@ -71,8 +71,8 @@ function scene(options: Partial<WcapAnswerOptions> & { readonly client?: Partial
   const broker = new TableBroker();
   const { client, ...rest } = options;
   const route = createWcapRoute({
-    broker: () => broker,
-    clients: () => [{ ...CLIENT, ...client }],
+    broker,
+    clients: [{ ...CLIENT, ...client }],
     originator: 'calendar@example.com',
     maxAttendees: 100,
     clock: () => NOW,
@@ -100,23 +100,6 @@ function scene(options: Partial<WcapAnswerOptions> & { readonly client?: Partial
       body: Buffer.from(form),
     }),
   };
-}
-
-async function listen(route: Route) {
-  const options = {
-    name: 'service',
-    host: '127.0.0.1',
-    port: 0,
-    maxConnections: 50,
-    maxConnectionsPerClient: 50,
-    requestTimeoutMs: 30_000,
-    headersTimeoutMs: 30_000,
-    idleTimeoutMs: 30_000,
-    maxRequests: 20,
-    closeTimeoutMs: 0,
-  };
-  const listener = new HttpListener(options, [route], silentLog);
-  return { address: await listener.listen(), [Symbol.asyncDispose]: () => listener.close() };
 }
 
 const errnos = (body: string | Buffer) =>
@@ -342,7 +325,7 @@ describe('a form', () => {
 
 test('over HTTP a query and a form are answered alike, and one of more than 64 KB is refused', async () => {
   const { route } = scene({ client: { networks: parseNetworks(['127.0.0.1']) } });
-  await using listener = await listen(route);
+  await using listener = await openListener([route]);
   const url = `http://${listener.address}/davserver/wcap/get_freebusy.wcap`;
   const question = `id=secret&calid=mailto:bob@example.com;ann@example.com&${DAY}`;
   const post = (body: string) => fetch(url, { method: 'POST', headers: { 'Content-Type': FORM }, body });
@@ -433,7 +416,7 @@ describe('who is no client', () => {
   test('is challenged where credentials would help', async () => {
     const secret = hash('sha256', Buffer.from('cs6:secret'), 'buffer');
     const { networks: _, ...rest } = CLIENT;
-    const { ask } = scene({ clients: () => [{ ...rest, basic: [secret] }] });
+    const { ask } = scene({ clients: [{ ...rest, basic: [secret] }] });
     const client = { address: '10.0.0.7', port: 1, tls: { protocol: 'TLSv1.3' } };
     const { status, headers } = await ask('calid=bob', { client });
     expect(status).toBe(401);
@@ -451,7 +434,7 @@ describe('who is no client', () => {
 });
 
 test('without a free/busy service there is no such path, whoever asks and however', async () => {
-  const { ask, route } = scene({ broker: () => undefined });
+  const { ask, route } = scene({ broker: undefined });
   const missing = { status: 404, headers: { 'Content-Type': 'text/plain; charset=utf-8' }, body: 'Not Found\n' };
   expect(await ask('calid=bob')).toEqual(missing);
   expect(await ask('calid=bob', { client: { address: '10.0.0.7', port: 1 } })).toEqual(missing);
@@ -512,7 +495,7 @@ test('the client that goes away ends the question', async () => {
     frontEnd: async () => undefined,
     find: async () => ({ kind: 'unknown' }),
   };
-  const { ask } = scene({ broker: () => waiting });
+  const { ask } = scene({ broker: waiting });
   const answer = ask(`calid=bob@example.com&${DAY}`, { signal: gone.signal });
   await asked.promise;
   gone.abort(new Error('nobody waits'));

@@ -85,16 +85,6 @@ describe('an answer', () => {
     ]);
   });
 
-  test('to a calendar id tells of the default calendar only', async () => {
-    await using server = await startServer();
-    await using source = sourceOf(server.url, { style: 'calid' });
-    expect(await source.ask(batchOf('robert@example.com'), unhurried)).toEqual([
-      { kind: 'periods', periods: [{ startMs: at('09:00'), endMs: at('10:00'), type: 'BUSY' }] },
-    ]);
-    expect(server.requests[0]?.parameters.get('calid')).toBe('mailto:robert@example.com');
-    expect(server.requests[0]?.parameters.has('mail')).toBe(false);
-  });
-
   test('with a calendar for each of his is merged from all of them', async () => {
     await using server = await startServer({ mailAnswer: 'each' });
     await using source = sourceOf(server.url);

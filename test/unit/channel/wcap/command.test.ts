@@ -23,6 +23,7 @@ describe('a command', () => {
 describe('an HTTP status', () => {
   test.for<[status: number, refusal: string | undefined]>([
     [200, undefined],
+    [204, 'the calendar server failed (HTTP 204)'],
     [401, 'the calendar server wants credentials (HTTP 401): look at user and password'],
     [403, 'the calendar server refuses the gateway (HTTP 403): look at who it lets in, and at user and password'],
     [404, 'the calendar server has no WCAP service there (HTTP 404): look at the URL'],
