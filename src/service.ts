@@ -53,12 +53,11 @@ export function openService(
 
 /** What takes questions for busy times from those who do not post. */
 function openQuestions(config: Config, broker: Broker | undefined, log: Log): readonly Route[] {
-  const clients = busyClientsOf(config);
-  const common = { clients: () => clients, originator: busyAddressOf(config), clock: Date.now, log };
+  const common = { clients: busyClientsOf(config), originator: busyAddressOf(config), clock: Date.now, log };
   const { freeBusy } = config;
   return [
-    createPublishedRoute({ ...common, broker: () => (freeBusy?.url === true ? broker : undefined) }),
-    createWcapRoute({ ...common, broker: () => broker, maxAttendees: freeBusy?.maxAttendees ?? 0 }),
+    createPublishedRoute({ ...common, broker: freeBusy?.url === true ? broker : undefined }),
+    createWcapRoute({ ...common, broker, maxAttendees: freeBusy?.maxAttendees ?? 0 }),
   ];
 }
 

@@ -112,13 +112,13 @@ function openAsked(
     case 'caldav':
       return new CalDavSource({ outbox: new URL(at), ...authorized, organizer: as, requester, clock: Date.now }, log);
     case 'url':
-      return new PublishedSource({ template: at, ...authorized, hosts: [], requester, clock: Date.now }, log);
+      return new PublishedSource({ template: at, ...authorized, hosts: [], requester }, log);
   }
 }
 
 function openPublished(config: SourcesConfig, destination: string, log: Log): BusySource {
   const hosts = config.freeBusy?.publishedHosts ?? [];
-  return new PublishedSource({ hosts, destination, requester: requesterOf(config), clock: Date.now }, log);
+  return new PublishedSource({ hosts, destination, requester: requesterOf(config) }, log);
 }
 
 function requesterOf({ ischedule }: SourcesConfig, entry?: BusyServerConfig): RequesterOptions {

@@ -1,4 +1,4 @@
-import type { AnswerFreeBusy, FreeBusyQuestion } from '../../channel/ischedule/receive.ts';
+import type { AnswerFreeBusy, PostedQuestion } from '../../channel/ischedule/receive.ts';
 import { composeBusyReply } from '../freebusy/compose.ts';
 import { addressKey, calendarAddress, reachableAt } from '../mail/address.ts';
 import type { Broker, BusyAnswer } from './question.ts';
@@ -40,7 +40,7 @@ const NOT_ALLOWED = {
 };
 
 /** Those who ask compare addresses as strings: each is named as the question names him. */
-function spellings({ object }: FreeBusyQuestion): ReadonlyMap<string, string> {
+function spellings({ object }: PostedQuestion): ReadonlyMap<string, string> {
   const spelled = new Map<string, string>();
   for (const user of object.attendees) {
     const mailbox = reachableAt(user);
@@ -51,7 +51,7 @@ function spellings({ object }: FreeBusyQuestion): ReadonlyMap<string, string> {
 
 function replyOf(
   { attendee, periods, window }: BusyAnswer,
-  { object }: FreeBusyQuestion,
+  { object }: PostedQuestion,
   spelled: ReadonlyMap<string, string>,
   now: number,
 ): string {

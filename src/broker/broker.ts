@@ -1,5 +1,6 @@
 import type { BusySource } from '../../channel/channel.ts';
-import { type BusyPolicy, type BusyTarget, type JudgedWindow, judgeWindow } from '../../rules/free-busy.ts';
+import { type JudgedWindow, judgeWindow } from '../../rules/busy-window.ts';
+import type { BusyPolicy, BusyTarget } from '../../rules/free-busy.ts';
 import { type StatusAnswer, statusOf } from '../../rules/request-status.ts';
 import type { Directory, Lookup } from '../directory/directory.ts';
 import type { Discovery } from '../flow/context.ts';
@@ -62,6 +63,12 @@ const MAX_TOLD = 200_000;
 /** What a window is cut at moves in steps, or no two questions would be equal. */
 const CUT_MS = 60_000;
 
+/**
+ * The way of a question: `judgeWindow` cuts it; `routes.ts` finds the servers of each attendee (`rules/free-busy.ts`);
+ * `rounds.ts` sends each server one batch, by way of `memory.ts` (cache, equal questions) and `neighbour.ts` (limits,
+ * breaker) to its `BusySource`, which `src/sources.ts` opens (the `ask.ts` of a channel). What that says of one user is a
+ * reading, and the record of it an inquiry; `answers.ts` makes the answers of them.
+ */
 class CalendarBroker implements Broker, AsyncDisposable {
   readonly #options: BrokerOptions;
   readonly #neighbours: Neighbours;

@@ -1,7 +1,7 @@
 import type { BusyBatch, BusySource } from '../../channel/channel.ts';
-import { orAborted } from '../directory/wait.ts';
 import { Limiter } from '../flow/limiter.ts';
 import type { BusyReading } from '../freebusy/busy.ts';
+import { orAborted } from '../net/wait.ts';
 import type { Log } from '../observe/log.ts';
 
 /** What one destination is asked at most. */
@@ -41,7 +41,7 @@ type Waiting = (refusal: string | undefined) => void;
 
 /**
  * One destination and how it is treated: so many questions at a time and in a second, those who ask by turns and each
- * one's in order, and none for a while once it has stopped to answer.
+ * one's in order, and none for a while once it has stopped answering.
  */
 export class Neighbour {
   readonly #destination: string;
@@ -201,8 +201,8 @@ export class Neighbour {
       if (this.#failures < breaker.failures) return;
       this.#openedAt = ticks();
       const reason = reading?.kind === 'unavailable' ? reading.reason : undefined;
-      const { failures, pauseMs } = { failures: this.#failures, pauseMs: breaker.pauseMs };
-      log.warn({ relay: this.#destination, failures, pauseMs, reason }, 'calendar server is left alone for busy times');
+      const facts = { relay: this.#destination, failures: this.#failures, pauseMs: breaker.pauseMs, reason };
+      log.warn(facts, 'calendar server is left alone for busy times');
     }
     this.#breaker = 'open';
     this.#openUntil = ticks() + breaker.pauseMs;

@@ -50,7 +50,7 @@ export type BusyAnswer = {
   /** What the periods cover: the question's, as far as the asker may see. */
   readonly window: Window;
   readonly inquiries: readonly Inquiry[];
-  /** The rule that decided, in words that do not change between versions (`rules/free-busy.ts`). */
+  /** The rule that decided, in words that do not change between versions: of `rules/free-busy.ts`, or of what came of asking. */
   readonly rule: string;
   /** For operators only. */
   readonly steps: readonly Step[];

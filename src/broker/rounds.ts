@@ -23,8 +23,8 @@ export type Rounds = {
 /** Those whom one server is asked about together. */
 type Group = { readonly source: BusySource; readonly target: BusyTarget; readonly subjects: Map<string, Subject[]> };
 
-/** Users in one batch: what names them has to fit into the header of a request. */
-const MAX_BATCH = 100;
+/** Users in one batch: as many as one POST of iSchedule names, so that none waits behind another's. */
+const MAX_BATCH = 64;
 
 /**
  * Asks each subject's servers, all at once, and those whom a server does not know at their next one. What is known

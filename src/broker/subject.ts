@@ -41,10 +41,6 @@ export class Subjects {
     this.#unasked = [];
     return taken;
   }
-
-  [Symbol.iterator](): Iterator<Subject> {
-    return this.#subjects.values();
-  }
 }
 
 export function urlOf(target: BusyTarget): string {

@@ -49,7 +49,7 @@ function isOfAnother(found: readonly string[], { attendee, organizer }: BusyAske
 }
 
 /** Whether the windows, one after the other, leave nothing of the wanted one out; to the second, as they are written. */
-function covers(windows: readonly Window[], wanted: Window): boolean {
+export function covers(windows: readonly Window[], wanted: Window): boolean {
   let knownMs = wanted.startMs;
   for (const { startMs, endMs } of windows.toSorted((a, b) => a.startMs - b.startMs)) {
     if (startMs > knownMs) return false;

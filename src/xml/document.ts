@@ -1,4 +1,5 @@
 import { XMLParser, XMLValidator } from 'fast-xml-parser';
+import { charsetOf } from '../itip/content-type.ts';
 
 // Elements in order, so that text and CDATA keep their places; entities are ours, since the parser would leave
 // numeric ones and must not touch CDATA. The answers we know are four levels deep.
@@ -72,7 +73,7 @@ function decode(body: Buffer, contentType: string): string {
       .swap16()
       .toString('utf16le');
   const label =
-    /;\s*charset\s*=\s*"?([\w.:-]+)/i.exec(contentType)?.[1] ??
+    charsetOf(contentType) ??
     /^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)/.exec(body.toString('latin1', 0, 200))?.[1] ??
     'utf-8';
   if (/^(?:utf-?8|us-ascii)$/i.test(label)) return body.toString('utf8').replace(/^\uFEFF/, '');

@@ -1,50 +1,32 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { BusyBatch } from '../../channel/channel.ts';
 import type { BusyTarget } from '../../rules/free-busy.ts';
-import type { Config } from '../../src/config/options.ts';
 import { silentLog } from '../../src/observe/log.ts';
 import { openSources, type Sources } from '../../src/sources.ts';
-import { ConfigFolder, withMinimum } from './config/folder.ts';
+import { startWebServer, type WebServer } from './channel/web-server.ts';
+import { loadMinimum } from './config/folder.ts';
 
-/** A server that knows nobody, whatever it is asked; what was asked, as `GET /path login`. */
+/** What was asked, as `GET /path login`, of a server that knows nobody, whatever it is asked. */
 const requests: string[] = [];
-const server = createServer((request, response) => {
-  const path = request.url?.replace(/\?.*$/, '');
-  requests.push(`${request.method} ${path} ${request.headers.authorization ?? '-'}`);
-  request.resume();
-  response.writeHead(request.method === 'GET' ? 404 : 500).end();
-});
+let server: WebServer;
 let origin: string;
 
 beforeAll(async () => {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  server = await startWebServer(({ method, path, headers }, response) => {
+    requests.push(`${method} ${path.replace(/\?.*$/, '')} ${headers.authorization ?? '-'}`);
+    response.writeHead(method === 'GET' ? 404 : 500).end();
+  });
+  origin = server.url;
 });
-afterAll(async () => {
-  server.close();
-  server.closeAllConnections();
-  await once(server, 'close');
-});
+afterAll(() => server[Symbol.asyncDispose]());
 beforeEach(() => void requests.splice(0));
-
-function load(more: string): Config {
-  using folder = new ConfigFolder();
-  folder.write('people.ldif', '');
-  const loaded = folder.load(withMinimum(more));
-  if (!loaded.ok) throw new Error(loaded.errors.join('\n'));
-  return loaded.config;
-}
 
 /** Stands for the way to strangers, on which nothing gets through. */
 const connector = (_: unknown, callback: (error: Error, socket: null) => void): void => {
   requests.push('guarded');
   callback(Object.assign(new Error('closed'), { code: 'ECONNREFUSED' }), null);
 };
-const open = (more: string): Sources => openSources(load(more), { connector: connector as never }, silentLog);
+const open = (more: string): Sources => openSources(loadMinimum(more), { connector: connector as never }, silentLog);
 
 const at = (url: string, discovered?: true): BusyTarget => ({
   kind: 'server',

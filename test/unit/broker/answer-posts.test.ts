@@ -10,6 +10,7 @@ import { readBusy } from '../../../src/freebusy/read.ts';
 import { DEFAULT_LIMITS } from '../../../src/itip/extract.ts';
 import { parseNetworks } from '../../../src/mail/network.ts';
 import { silentLog } from '../../../src/observe/log.ts';
+import { CS7_QUESTION } from '../../peers/calendar-server-7.ts';
 
 const NOW = Date.UTC(2026, 10, 21, 8);
 const DAY_MS = 86_400_000;
@@ -225,19 +226,19 @@ describe('a VFREEBUSY', () => {
 });
 
 describe('the sample of the v7 product', () => {
-  /** From the chapter on coexistence of its installation guide, but for the length. */
-  const SAMPLE = [
-    ...['BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//Sun Microsystems/Sun Calendar Server 7.0-0.13//EN'],
-    ...['METHOD:REQUEST', 'BEGIN:VFREEBUSY', 'DTSTAMP:20040901T200200Z', 'ORGANIZER:mailto:cs7user@example.com'],
-    ...['DTSTART:20040902T000000Z', 'DTEND:20040903T000000Z', 'UID:34222-232@example.com'],
-    ...['ATTENDEE;CN=Cal7 User:mailto:cs7user@example.sun.com', 'END:VFREEBUSY', 'END:VCALENDAR', ''],
-  ].join('\r\n');
-  const BARE = ['Host', 'cs6server.example.com', 'Content-Type', 'text/calendar', 'Content-Length', `${SAMPLE.length}`];
+  const BARE = [
+    'Host',
+    'cs6server.example.com',
+    'Content-Type',
+    'text/calendar',
+    'Content-Length',
+    `${CS7_QUESTION.length}`,
+  ];
 
   test('is answered for whom it names, with his busy times', async () => {
     const busy = { startMs: Date.UTC(2004, 8, 2, 9), endMs: Date.UTC(2004, 8, 2, 10), type: 'BUSY' as const };
     const { questions, post } = site(() => ({ status: SUCCESS, periods: [busy] }));
-    const { status, responses } = await post(BARE, SAMPLE, '192.0.2.8');
+    const { status, responses } = await post(BARE, CS7_QUESTION, '192.0.2.8');
     expect(questions).toMatchObject([
       { asker: { name: 'cal7' }, originator: 'cs7user@example.com', attendees: ['cs7user@example.sun.com'], hops: [] },
     ]);
@@ -260,7 +261,7 @@ describe('the sample of the v7 product', () => {
 
   test('about somebody whom nobody knows is 3.7, and 200', async () => {
     const { post } = site(() => ({ status: { code: '3.7', description: 'Invalid calendar user' } }));
-    const { status, responses } = await post(BARE, SAMPLE, '192.0.2.8');
+    const { status, responses } = await post(BARE, CS7_QUESTION, '192.0.2.8');
     expect([status, responses]).toEqual([
       200,
       [{ recipient: 'mailto:cs7user@example.sun.com', requestStatus: '3.7;Invalid calendar user' }],
@@ -269,7 +270,7 @@ describe('the sample of the v7 product', () => {
 
   test('from a peer of today needs its headers', async () => {
     const { questions, post } = site(() => ({ status: SUCCESS }));
-    const { status, parsed } = await post(BARE, SAMPLE, '192.0.2.7');
+    const { status, parsed } = await post(BARE, CS7_QUESTION, '192.0.2.7');
     expect([status, parsed, questions]).toMatchObject([400, { element: 'version-not-supported' }, []]);
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Entry, Expansion } from '../../../src/directory/directory.ts';
 import { fakeDirectory, found, group, user } from '../directory/fake-directory.ts';
-import { ALL, about, brief, open, V6, V7 } from './scene.ts';
+import { OPEN } from '../rules/open-access.ts';
+import { about, brief, open, V6, V7 } from './scene.ts';
 import {
   alike,
   busy,
@@ -105,7 +106,7 @@ describe('a list', () => {
 
   test('is refused as a whole when one member may not be asked about, and nobody is asked', async () => {
     const { north, old, broker } = scene([ann, bob], alike(periods()), alike(periods()));
-    const asker = { name: 'web', access: { ...ALL, notAbout: ['bob@example.com'] } };
+    const asker = { name: 'web', access: { ...OPEN, notAbout: ['bob@example.com'] } };
     const [answer] = await broker.ask(about(['team@example.com'], { asker }), never);
     expect([answer?.status.code, answer?.rule]).toEqual(['3.8', 'list-member-refused']);
     expect([north.asked, old.asked]).toEqual([[], []]);
@@ -152,7 +153,7 @@ describe('a list', () => {
     const [answer] = await broker.ask(about(['team@example.com']), never);
     expect([answer?.status.code, answer?.rule]).toEqual(['5.3', 'list-too-large']);
     expect(north.asked).toEqual([]);
-    const asker = { name: 'web', access: { ...ALL, unknown: 'hidden' as const } };
+    const asker = { name: 'web', access: { ...OPEN, unknown: 'hidden' as const } };
     const [hidden] = await broker.ask(about(['team@example.com'], { asker }), never);
     expect(hidden?.status).toEqual({ code: '3.7', description: 'Invalid calendar user' });
   });

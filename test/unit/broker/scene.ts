@@ -1,5 +1,4 @@
 import { afterEach } from 'vitest';
-import type { BusyAccess } from '../../../rules/busy-access.ts';
 import type { BusyPolicy } from '../../../rules/free-busy.ts';
 import { type BrokerOptions, createBroker } from '../../../src/broker/broker.ts';
 import type { Broker, BusyAnswer, BusyQuestion } from '../../../src/broker/question.ts';
@@ -7,6 +6,7 @@ import type { Entry } from '../../../src/directory/directory.ts';
 import { addressKey } from '../../../src/mail/address.ts';
 import type { Log } from '../../../src/observe/log.ts';
 import { fakeDirectory, found } from '../directory/fake-directory.ts';
+import { OPEN } from '../rules/open-access.ts';
 import { HOUR, MONDAY, type ScriptedSource } from './scripted-source.ts';
 
 export const V7 = { url: 'https://cal7.example.com/ischedule/', profile: 'oracle-v7' } as const;
@@ -23,15 +23,6 @@ export const SITE: BusyPolicy = {
   },
   catchAll: 'mail',
   publishedHosts: ['www.example.com'],
-};
-
-export const ALL: BusyAccess = {
-  about: ['*'],
-  notAbout: [],
-  pastMs: 62 * 24 * HOUR,
-  aheadMs: 366 * 24 * HOUR,
-  longestMs: 430 * 24 * HOUR,
-  unknown: 'told',
 };
 
 export type Line = { readonly level: string; readonly message: string } & Readonly<Record<string, unknown>>;
@@ -87,7 +78,7 @@ export function directoryOf(people: readonly Entry[]) {
 /** About some people, on Monday from midnight to midnight. */
 export function about(attendees: readonly string[], more: Partial<BusyQuestion> = {}): BusyQuestion {
   return {
-    asker: { name: 'cal7', access: ALL },
+    asker: { name: 'cal7', access: OPEN },
     originator: 'olga@example.com',
     attendees,
     window: { startMs: MONDAY, endMs: MONDAY + 24 * HOUR },

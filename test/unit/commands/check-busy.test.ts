@@ -1,46 +1,29 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkFreeBusy } from '../../../src/commands/check-busy.ts';
-import type { Config } from '../../../src/config/options.ts';
-import { ConfigFolder, withMinimum } from '../config/folder.ts';
+import { startWebServer, type WebServer } from '../channel/web-server.ts';
+import { loadMinimum } from '../config/folder.ts';
 
-/** Answers as its path says: nothing at all, as v6 does of a user whom it does not know; an error about him; a web page; silence. */
-const server = createServer((request, response) => {
-  const path = request.url ?? '';
-  if (path.startsWith('/silent')) return;
-  response.writeHead(path.startsWith('/secret') ? 403 : 200, { 'Content-Type': 'text/html' });
-  if (path.startsWith('/error')) response.end('BEGIN:VCALENDAR\nX-NSCP-WCAP-ERRNO:39\nEND:VCALENDAR\n');
-  else response.end(path.startsWith('/page') ? '<html>Welcome</html>' : '');
-});
+let server: WebServer;
 let origin: string;
 
 beforeAll(async () => {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  // As its path says: nothing at all, as v6 does of a user whom it does not know; an error about him; a web page; silence.
+  server = await startWebServer(({ path }, response) => {
+    if (path.startsWith('/silent')) return;
+    response.writeHead(path.startsWith('/secret') ? 403 : 200, { 'Content-Type': 'text/html' });
+    if (path.startsWith('/error')) response.end('BEGIN:VCALENDAR\nX-NSCP-WCAP-ERRNO:39\nEND:VCALENDAR\n');
+    else response.end(path.startsWith('/page') ? '<html>Welcome</html>' : '');
+  });
+  origin = server.url;
 });
-afterAll(async () => {
-  server.close();
-  server.closeAllConnections();
-  await once(server, 'close');
-});
-
-function load(more: string): Config {
-  using folder = new ConfigFolder();
-  folder.write('people.ldif', '');
-  const loaded = folder.load(withMinimum(more));
-  if (!loaded.ok) throw new Error(loaded.errors.join('\n'));
-  return loaded.config;
-}
+afterAll(() => server[Symbol.asyncDispose]());
 
 test('nothing is said of free/busy where there is none', async () => {
-  expect(await checkFreeBusy(load(''), 1000)).toEqual([]);
+  expect(await checkFreeBusy(loadMinimum(''), 1000)).toEqual([]);
 });
 
 test('who may ask is listed', async () => {
-  const config = load(`http: {service: {}}
+  const config = loadMinimum(`http: {service: {}}
 ischedule: {peers: [{name: cal7, origin: inside, domains: [example.com], networks: [192.0.2.7]}]}
 free-busy:
   url: true
@@ -49,7 +32,7 @@ free-busy:
   expect(await checkFreeBusy(config, 1000)).toEqual([
     { what: 'free/busy', verdict: 'ok', detail: 'may be asked by cal7 (ischedule), cs6 (wcap by redirect, url)' },
   ]);
-  expect(await checkFreeBusy(load('free-busy: {}'), 1000)).toEqual([
+  expect(await checkFreeBusy(loadMinimum('free-busy: {}'), 1000)).toEqual([
     { what: 'free/busy', verdict: 'ok', detail: 'asked by nobody but imipd freebusy' },
   ]);
 });
@@ -59,7 +42,7 @@ test('each server that is not asked by iSchedule is asked about an hour of our o
     (name) => `{url: "${origin}/${name}", by: wcap, at: "${origin}/${name}"}`,
   );
   const url = `{url: "${origin}/secret", by: url, at: "${origin}/secret/{address}.ifb"}`;
-  const config = load(`free-busy: {servers: [{url: "${origin}/v7"}, ${[...places, url].join(', ')}]}`);
+  const config = loadMinimum(`free-busy: {servers: [{url: "${origin}/v7"}, ${[...places, url].join(', ')}]}`);
   const [, ...findings] = await checkFreeBusy(config, 1000);
   expect(findings.map(({ what, verdict }) => `${verdict} ${what.replace(origin, '')}`)).toEqual([
     'ok free/busy server /six (wcap)',

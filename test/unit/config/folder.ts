@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Environment, type Loaded, loadConfig } from '../../../src/config/load.ts';
+import type { Config } from '../../../src/config/options.ts';
 
 /** A folder of its own for one test, with files in it; gone when the test is over. */
 export class ConfigFolder implements Disposable {
@@ -47,4 +48,13 @@ directory: {kind: ldif, file: people.ldif}
 calendar: {default: {url: "http://127.0.0.1:8080/"}}
 next-hop: {address: "127.0.0.1:10026"}
 ${more}`;
+}
+
+/** Loads {@link withMinimum}, and its directory of nobody. @throws Error when it is refused */
+export function loadMinimum(more: string): Config {
+  using folder = new ConfigFolder();
+  folder.write('people.ldif', '');
+  const loaded = folder.load(withMinimum(more));
+  if (!loaded.ok) throw new Error(loaded.errors.join('\n'));
+  return loaded.config;
 }
