@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { CalendarServer6, type Cs6Options } from '../peers/calendar-server-6.ts';
+import { CS7_QUESTION } from '../peers/calendar-server-7.ts';
 import { RawClient } from '../unit/http/raw-client.ts';
 import { Day, type Row, rowsOfResponse } from './busy-site.ts';
 import { answered } from './ischedule-peer.ts';
@@ -10,29 +11,12 @@ const CAL7 = '127.0.0.2';
 const ATTENDEE = 'cs7user@example.sun.com';
 const day = new Day(Date.UTC(2004, 8, 2));
 
-/** What Calendar Server 7 sends to Calendar Server 6, from the chapter on coexistence of its installation guide. */
-const BODY = [
-  'BEGIN:VCALENDAR',
-  'VERSION:2.0',
-  'PRODID:-//Sun Microsystems/Sun Calendar Server 7.0-0.13//EN',
-  'METHOD:REQUEST',
-  'BEGIN:VFREEBUSY',
-  'DTSTAMP:20040901T200200Z',
-  'ORGANIZER:mailto:cs7user@example.com',
-  'DTSTART:20040902T000000Z',
-  'DTEND:20040903T000000Z',
-  'UID:34222-232@example.com',
-  'ATTENDEE;CN=Cal7 User:mailto:cs7user@example.sun.com',
-  'END:VFREEBUSY',
-  'END:VCALENDAR',
-  '',
-].join('\r\n');
 const HEAD = (host: string): string =>
   [
     'POST /ischedule/ HTTP/1.1',
     `Host: ${host}`,
     'Content-Type: text/calendar',
-    `Content-Length: ${BODY.length}`,
+    `Content-Length: ${CS7_QUESTION.length}`,
     '',
     '',
   ].join('\r\n');
@@ -94,7 +78,7 @@ free-busy: {}
 async function sendSample({ gateway }: RelaySite): Promise<{ readonly status: number; readonly body: string }> {
   const address = `127.0.0.1:${gateway.port('service')}`;
   using client = await RawClient.open(address, CAL7);
-  client.send(HEAD(address) + BODY);
+  client.send(HEAD(address) + CS7_QUESTION);
   const head = await client.until(/\r\n\r\n/);
   const length = Number(/^content-length: (\d+)\r$/im.exec(head)?.[1]);
   const start = head.indexOf('\r\n\r\n') + 4;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CS7_QUESTION } from '../peers/calendar-server-7.ts';
 import { calendarObject, type EventFields } from './invitations.ts';
 import { answered, ask, post } from './ischedule-peer.ts';
 import { ALICE, BOB, mailFor, OLGA, type SmallSite, startSmallSite } from './small-site.ts';
@@ -7,14 +8,6 @@ import { ALICE, BOB, mailFor, OLGA, type SmallSite, startSmallSite } from './sma
 const OLD = '127.0.0.2';
 const NEW = '127.0.0.3';
 const STRANGER = '127.0.0.4';
-
-/** What Calendar Server 7 sends to Calendar Server 6, from the chapter on coexistence of its installation guide. */
-const SAMPLE = [
-  ...['BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//Sun Microsystems/Sun Calendar Server 7.0-0.13//EN'],
-  ...['METHOD:REQUEST', 'BEGIN:VFREEBUSY', 'DTSTAMP:20040901T200200Z', 'ORGANIZER:mailto:cs7user@example.com'],
-  ...['DTSTART:20040902T000000Z', 'DTEND:20040903T000000Z', 'UID:34222-232@example.com'],
-  ...['ATTENDEE;CN=Cal7 User:mailto:cs7user@example.sun.com', 'END:VFREEBUSY', 'END:VCALENDAR', ''],
-].join('\r\n');
 
 let site: SmallSite;
 
@@ -84,7 +77,7 @@ test.each([
 });
 
 test('the question for busy times of the product’s own guide is not taken, and the answer says so', async () => {
-  const answer = await bare(SAMPLE);
+  const answer = await bare(CS7_QUESTION);
   expect(answered(answer)).toEqual(['403 invalid-scheduling-message']);
   expect(answer.body).toContain('VFREEBUSY');
 });

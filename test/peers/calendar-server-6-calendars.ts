@@ -5,7 +5,7 @@ import {
   layOver,
   type Range,
   replyCalendar,
-  type VFreeBusyQuestion,
+  type VPostedQuestion,
 } from './calendar-server-6-text.ts';
 
 /** A calendar of a user. */
@@ -104,7 +104,7 @@ export class Cs6Calendars {
   }
 
   /** Of an iSchedule question: as everyone sees them. */
-  answer(question: VFreeBusyQuestion): readonly { attendee: string; status: string; calendar: string | undefined }[] {
+  answer(question: VPostedQuestion): readonly { attendee: string; status: string; calendar: string | undefined }[] {
     return question.attendees.map((attendee) => {
       const owner = this.#byMail.get(attendee.replace(/^mailto:/i, '').toLowerCase());
       if (owner === undefined) return { attendee, status: '3.7;Invalid calendar user', calendar: undefined };

@@ -135,7 +135,7 @@ function crlf(lines: readonly string[]): string {
 
 // ---- iSchedule
 
-export type VFreeBusyQuestion = {
+export type VPostedQuestion = {
   readonly uid: string;
   readonly organizer: string;
   /** As they were written. */
@@ -144,7 +144,7 @@ export type VFreeBusyQuestion = {
 };
 
 /** @returns undefined for anything but a VFREEBUSY REQUEST: this server takes no invitations there */
-export function readVFreeBusy(body: string): VFreeBusyQuestion | undefined {
+export function readVFreeBusy(body: string): VPostedQuestion | undefined {
   const lines = body.replace(/\r?\n[ \t]/g, '').split(/\r?\n/);
   const values = (name: string) => lines.flatMap((line) => propertyOf(line, name) ?? []);
   const [start, end] = [values('DTSTART')[0], values('DTEND')[0]];
@@ -167,7 +167,7 @@ function propertyOf(line: string, name: string): string | undefined {
 }
 
 export function replyCalendar(
-  question: VFreeBusyQuestion,
+  question: VPostedQuestion,
   replies: readonly { readonly attendee: string; readonly times: readonly BusyTime[] }[],
 ): string {
   return crlf([
