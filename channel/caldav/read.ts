@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { parseRequestStatus } from '../../rules/request-status.ts';
 import type { BusyReading } from '../../src/freebusy/busy.ts';
 import { type BusyAsked, readingOf } from '../../src/freebusy/reading.ts';
@@ -46,11 +47,11 @@ function keyOf(recipient: string): string {
 
 /** Of two answers that differ, whichever counted, one would hide what the other says. */
 function readResponses(responses: readonly Element[] = [], attendee: string, question: CalDavQuestion): BusyReading {
-  const [response, ...others] = responses;
-  if (response === undefined) return { kind: 'unusable', reason: 'the calendar server did not answer for him' };
-  if (others.some((other) => textOf(other) !== textOf(response)))
-    return { kind: 'unusable', reason: 'the calendar server gave two answers for him' };
-  return readResponse(response, attendee, question);
+  const [reading, ...others] = responses.map((response) => readResponse(response, attendee, question));
+  if (reading === undefined) return { kind: 'unusable', reason: 'the calendar server did not answer for him' };
+  return others.every((other) => isDeepStrictEqual(other, reading))
+    ? reading
+    : { kind: 'unusable', reason: 'the calendar server gave two answers for him' };
 }
 
 function readResponse(response: Element, attendee: string, question: CalDavQuestion): BusyReading {
