@@ -38,14 +38,21 @@ export function createPublishedRoute(options: PublishedAnswerOptions): Route {
     maxBodyBytes: 0,
     handle: (request) => answer(options, request),
     refuse: (status) =>
-      text(status, `${STATUS_CODES[status] ?? 'Error'}`, status === 405 ? { Allow: METHODS.join(', ') } : {}),
+      options.broker === undefined
+        ? notFound()
+        : text(status, `${STATUS_CODES[status] ?? 'Error'}`, status === 405 ? { Allow: METHODS.join(', ') } : {}),
   };
+}
+
+/** As of any path that is not there. */
+function notFound(): HttpReply {
+  return textReply(404, 'Not Found');
 }
 
 async function answer(options: PublishedAnswerOptions, request: HttpRequest): Promise<HttpReply> {
   const { broker, clients, originator, clock, log } = options;
   const { client, rawHeaders, signal } = request;
-  if (broker === undefined) return text(404, 'Not Found');
+  if (broker === undefined) return notFound();
   const authorizations = valuesOf(rawHeaders, 'authorization');
   const verdict = findBusyClient(clients, 'url', { client, authorizations });
   if (verdict.kind === 'stranger') {

@@ -38,6 +38,7 @@ describe('what a gateway opens for a changed configuration', () => {
       PEOPLE,
       ['outside', 'channels', 'lanes'],
     ],
+    ['of the questions for busy times is nothing that posts go through', ASKED, PEOPLE, []],
     ['of a hop is the channels', 'smart-host: {address: "127.0.0.1:2525"}', PEOPLE, ['channels', 'lanes']],
     ['of the content of the directory’s file is the directory', '', `${PEOPLE}cn: Alice\n`, ['directory']],
   ];

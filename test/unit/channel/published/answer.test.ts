@@ -150,13 +150,15 @@ test.each<readonly [StatusAnswer, number, string]>([
   expect(reply.headers['Retry-After']).toBe(expected === 503 ? '60' : undefined);
 });
 
-test('without free/busy its path is as any other that is not there', async () => {
+test('without free/busy its path is as any other that is not there, however it is asked for', async () => {
   const { route } = scene({ broker: undefined });
-  expect(spelled(await route.handle(request(ALICE)))).toEqual({
-    status: 404,
-    type: 'text/plain; charset=utf-8',
-    body: 'Not Found\n',
-  });
+  const missing = { status: 404, type: 'text/plain; charset=utf-8', body: 'Not Found\n' };
+  expect(spelled(await route.handle(request(ALICE)))).toEqual(missing);
+  for (const status of [400, 405, 413, 415, 417]) {
+    const reply = route.refuse(status);
+    expect(spelled(reply)).toEqual(missing);
+    expect(reply.headers).not.toHaveProperty('Allow');
+  }
 });
 
 test.each([
