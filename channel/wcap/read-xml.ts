@@ -1,5 +1,6 @@
 import { BUSY_TYPES, type BusyType, type Period, type Window } from '../../src/freebusy/busy.ts';
 import type { BusyDocument, BusyDocuments } from '../../src/freebusy/read.ts';
+import { joinWindows } from '../../src/freebusy/windows.ts';
 import { parseDateTime, parseDuration } from '../../src/itip/date-time.ts';
 import { childrenNamed, type Element, readDocument, textOf } from '../../src/xml/document.ts';
 
@@ -80,12 +81,14 @@ function instant(text: string): number | undefined {
   return time?.kind === 'utc' ? time.localMs : undefined;
 }
 
+/** From the first START on, as far as what follows leaves no gap; undefined when none of them says an instant. */
 function windowOf(busy: readonly Element[]): Window | undefined {
-  const [component, ...others] = busy;
-  if (component === undefined || others.length > 0) return undefined;
-  const at = (name: string) => instant(textOf(childrenNamed(component, name)[0]).trim().toUpperCase());
-  const [startMs, endMs] = [at('START'), at('END')];
-  return startMs === undefined || endMs === undefined || endMs <= startMs ? undefined : { startMs, endMs };
+  const windows = busy.flatMap((component): Window[] => {
+    const at = (name: string) => instant(textOf(childrenNamed(component, name)[0]).trim().toUpperCase());
+    const [startMs, endMs] = [at('START'), at('END')];
+    return startMs === undefined || endMs === undefined || endMs <= startMs ? [] : [{ startMs, endMs }];
+  });
+  return joinWindows(windows)[0];
 }
 
 /** Of several the first that is not 0. */

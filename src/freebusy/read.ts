@@ -5,11 +5,13 @@ import { zonesOf } from '../itip/summary.ts';
 import { mailboxOf, reachableAt } from '../mail/address.ts';
 import type { Period, Window } from './busy.ts';
 import { PeriodReader } from './read-period.ts';
+import { joinWindows } from './windows.ts';
 
 /** One VFREEBUSY of an answer, in whatever protocol it came. */
 export type BusyDocument = {
   readonly periods: readonly Period[];
   readonly uid?: string;
+  /** What it covers without a gap. */
   readonly window?: Window;
   /** Mailboxes, or URIs of another scheme, of its ATTENDEE; ORGANIZER where there is none. */
   readonly attendees: readonly string[];
@@ -138,20 +140,15 @@ function readCalendar(calendar: Component, after: readonly ContentLine[], maxPer
   };
 }
 
-/** From the first DTSTART to the last DTEND; undefined when one of them is missing or says no instant. */
+/** From the first DTSTART on, as far as what follows leaves no gap; undefined when none of them says an instant. */
 function windowOf(busy: readonly Component[], reader: PeriodReader): Window | undefined {
-  const windows = busy.map((component) => {
+  const windows = busy.flatMap((component): Window[] => {
     const [start, end] = [property(component, 'DTSTART'), property(component, 'DTEND')];
     const startMs = start === undefined ? undefined : reader.instant(start);
     const endMs = end === undefined ? undefined : reader.instant(end);
-    return startMs === undefined || endMs === undefined || endMs <= startMs ? undefined : { startMs, endMs };
+    return startMs === undefined || endMs === undefined || endMs <= startMs ? [] : [{ startMs, endMs }];
   });
-  let whole = windows[0];
-  for (const window of windows.slice(1)) {
-    if (window === undefined || whole === undefined) return undefined;
-    whole = { startMs: Math.min(whole.startMs, window.startMs), endMs: Math.max(whole.endMs, window.endMs) };
-  }
-  return whole;
+  return joinWindows(windows)[0];
 }
 
 function attendeesOf(busy: readonly Component[]): readonly string[] {

@@ -1,6 +1,7 @@
 import { addressKey } from '../mail/address.ts';
 import type { BusyReading, Window } from './busy.ts';
 import { type BusyDocument, readBusy } from './read.ts';
+import { joinWindows } from './windows.ts';
 
 /** What was asked, as far as an answer can be held to it. */
 export type BusyAsked = {
@@ -50,12 +51,10 @@ function isOfAnother(found: readonly string[], { attendee, organizer }: BusyAske
 
 /** Whether the windows, one after the other, leave nothing of the wanted one out; to the second, as they are written. */
 export function covers(windows: readonly Window[], wanted: Window): boolean {
-  let knownMs = wanted.startMs;
-  for (const { startMs, endMs } of windows.toSorted((a, b) => a.startMs - b.startMs)) {
-    if (startMs > knownMs) return false;
-    knownMs = Math.max(knownMs, endMs);
-  }
-  return Math.floor(wanted.endMs / 1000) <= Math.floor(knownMs / 1000);
+  const wantedEnd = Math.floor(wanted.endMs / 1000);
+  return joinWindows(windows).some(
+    ({ startMs, endMs }) => startMs <= wanted.startMs && wantedEnd <= Math.floor(endMs / 1000),
+  );
 }
 
 function spell({ startMs, endMs }: Window): string {

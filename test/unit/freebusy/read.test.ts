@@ -122,6 +122,23 @@ describe('an answer', () => {
       expect(readBusy(Buffer.from(text, 'latin1'), charset)).toEqual({ kind: 'documents', documents: [BOB] });
   });
 
+  test('of several VFREEBUSY in one calendar covers no time between them that none of them is about', () => {
+    const part = (start: string, end: string) =>
+      ['BEGIN:VFREEBUSY', `DTSTART:${start}`, ...(end === '' ? [] : [`DTEND:${end}`]), 'END:VFREEBUSY'] as const;
+    const covered = (...parts: readonly (readonly [start: string, end: string])[]) => {
+      const lines = parts.flatMap(([start, end]) => part(start, end));
+      const documents = read(crlf('BEGIN:VCALENDAR', ...lines, 'END:VCALENDAR'));
+      return documents.kind === 'documents' ? documents.documents[0]?.window : documents;
+    };
+    const [first, second] = [
+      ['20261123T000000Z', '20261123T060000Z'] as const,
+      ['20261123T180000Z', '20261124T000000Z'] as const,
+    ];
+    expect(covered(second, first)).toEqual({ startMs: at(0), endMs: at(6) });
+    expect(covered(second, ['20261123T060000Z', '20261123T180000Z'], first)).toEqual(WINDOW);
+    expect(covered(first, ['20261123T060000Z', ''])).toEqual({ startMs: at(0), endMs: at(6) });
+  });
+
   test('of several VFREEBUSY in one calendar is one, from the first beginning to the last end', () => {
     const day = (date: string) => [
       'BEGIN:VFREEBUSY',

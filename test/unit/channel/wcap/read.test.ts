@@ -177,6 +177,14 @@ describe('XML, though iCalendar was asked for', () => {
       ),
       unusable('the calendar server answered for less time than was asked for'),
     ],
+    [
+      'of two times between which nothing is said is none',
+      xml(
+        `<iCal><FREEBUSY>${RANGE.replace('20261124T00', '20261123T06')}</FREEBUSY>` +
+          `<FREEBUSY>${RANGE.replace('20261123T00', '20261123T18')}</FREEBUSY>${OK}</iCal>`,
+      ),
+      unusable('the calendar server answered for less time than was asked for'),
+    ],
   ])('%s', ([, text, reading]) => {
     expect(readText(text, 'text/xml; charset=UTF-8')).toEqual(reading);
     expect(readText(text, 'text/calendar')).toEqual(reading);
