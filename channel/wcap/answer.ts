@@ -153,7 +153,9 @@ async function resolve(
     case 'address': {
       const isName = !calendar.asEmail && refusal === undefined;
       const found = isName ? await broker.find(calendar.calid, signal) : undefined;
-      return found?.kind === 'mailbox' ? found : { kind: 'mailbox', mailbox: calendar.mailbox };
+      if (found === undefined || found.kind === 'unknown') return { kind: 'mailbox', mailbox: calendar.mailbox };
+      // While nobody can say whose name it is, the address may be another's.
+      return found.kind === 'mailbox' ? found : { kind: 'errno', errno: ERRNO_OF_NAME[found.kind] };
     }
     case 'illegal':
       return { kind: 'errno', errno: WCAP_ERRNO.illegalCalid };

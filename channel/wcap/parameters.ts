@@ -1,7 +1,7 @@
 import type { Window } from '../../src/freebusy/busy.ts';
 import { hopsOfAppId } from '../../src/freebusy/hops.ts';
 import { offsetAt, zoneNamed } from '../../src/imip/zone-names.ts';
-import { parseDateTime } from '../../src/itip/date-time.ts';
+import { formatUtc, parseDateTime } from '../../src/itip/date-time.ts';
 import { canonicalAddress, mailboxOf, parseAddress } from '../../src/mail/address.ts';
 import { WCAP_ERRNO, type WcapErrno } from './errno.ts';
 
@@ -206,7 +206,8 @@ function readTime(parameters: URLSearchParams, name: string): number | undefined
   if (text === undefined) return undefined;
   const time = parseDateTime(text);
   // A month is not longer than it is: 29 February of another year would be read as 1 March.
-  const isReal = time !== undefined && time.kind !== 'date' && digitsOf(time.localMs) === text.slice(0, 15);
+  const isReal =
+    time !== undefined && time.kind !== 'date' && formatUtc(time.localMs).slice(0, 15) === text.slice(0, 15);
   if (!isReal) return badArgument(name, 'a time such as 20261123T090000Z');
   if (time.kind === 'utc') return time.localMs;
   const tzid = given(parameters, 'tzid');
@@ -228,10 +229,6 @@ function instantAt(zone: string, localMs: number): number | undefined {
   const late = localMs - after;
   const isLate = offsetAt(zone, early) !== before && offsetAt(zone, late) === after;
   return isLate ? late : early;
-}
-
-function digitsOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 19).replace(/[-:]/g, '');
 }
 
 /** The first value, without the white space around it; undefined when there is nothing else. */

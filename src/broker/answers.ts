@@ -27,7 +27,7 @@ type Found = {
   readonly rule: string;
   readonly status: StatusAnswer;
   readonly periods?: readonly Period[];
-  /** Of those who asked at all. */
+  /** Absent where nobody was asked. */
   readonly inquiries?: readonly Inquiry[];
   readonly steps: readonly Step[];
 };
